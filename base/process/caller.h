@@ -1,0 +1,44 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string_view>
+
+#include "base/core/result.h"
+#include "base/core/unique_fd.h"
+
+namespace credence {
+
+/// How sure we are that the process we look at is the one that connected.
+enum class Assurance {
+  /// The pid was opened right after accept() and could have been re-used in between: kernels before 6.5.
+  kOpenedByPid,
+  /// The kernel handed over a pidfd of the very process that connected (SO_PEERPIDFD).
+  kPinned,
+};
+
+/// "opened_by_pid" or "pinned": the words of policy, audit and status.
+std::string_view AssuranceName(Assurance assurance);
+/// Errors: kInvalidArgument, naming the words that exist.
+Result<Assurance> ParseAssurance(std::string_view text);
+
+/// The process at the other end of a local socket, as the kernel knew it when it connected. Made once at accept
+/// and passed down; nobody looks a pid up again.
+struct Caller {
+  UniqueFd pidfd;
+  pid_t pid = 0;
+  uid_t uid = 0;
+  gid_t gid = 0;
+  Assurance assurance = Assurance::kOpenedByPid;
+};
+
+/// Identifies the peer of a connected Unix stream socket.
+/// Errors: kUnauthenticated if the kernel cannot name it in our pid namespace (pid 0), or it ended before it
+///   could be pinned on a kernel without SO_PEERPIDFD; kResourceExhausted when out of descriptors.
+/// Source: unix(7) SO_PEERCRED; Linux 6.5 SO_PEERPIDFD; pidfd_open(2).
+Result<Caller> IdentifyCaller(int socket);
+
+/// True while the process behind `pidfd` runs; a zombie does not.
+bool IsAlive(int pidfd);
+
+}  // namespace credence

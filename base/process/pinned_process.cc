@@ -1,0 +1,184 @@
+#include "base/process/pinned_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/core/file.h"
+
+namespace credence {
+namespace {
+
+constexpr std::size_t kMaxProcFile = std::size_t{64} << 10;
+
+/// ESRCH and ENOENT under a pinned folder mean that the process has been reaped.
+Error FromProcErrno(int error_number, pid_t pid, std::string_view what) {
+  const bool gone = error_number == ESRCH || error_number == ENOENT;
+  return Error(gone ? Code::kUnauthenticated : CodeFromErrno(error_number),
+               fmt::format("pid {}: {}: {}", pid, what, ErrnoText(error_number)));
+}
+
+}  // namespace
+
+Result<PinnedProcess> PinnedProcess::Open(std::shared_ptr<const Caller> caller) {
+  const pid_t pid = caller->pid;
+  UniqueFd folder(open(fmt::format("/proc/{}", pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid()) {
+    return FromProcErrno(errno, pid, "open its /proc folder");
+  }
+  // Alive after the folder was opened means that the number had not been given to another process by then.
+  if (!IsAlive(caller->pidfd.get())) {
+    return Error(Code::kUnauthenticated, fmt::format("pid {}: the process has ended", pid));
+  }
+  PinnedProcess process(std::move(caller), std::move(folder));
+  const auto executable = process.StatExecutable();
+  if (!executable.ok()) {
+    return executable.error();
+  }
+  process.executable_device_ = executable->st_dev;
+  process.executable_inode_ = executable->st_ino;
+  return process;
+}
+
+Result<std::string> PinnedProcess::Read(const char* name) const {
+  const UniqueFd fd(openat(folder_.get(), name, O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) {
+    return FromProcErrno(errno, caller_->pid, fmt::format("open {}", name));
+  }
+  std::string content(4096, '\0');
+  std::size_t done = 0;
+  while (true) {
+    const ssize_t count = read(fd.get(), content.data() + done, content.size() - done);
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count < 0) {
+      return FromProcErrno(errno, caller_->pid, fmt::format("read {}", name));
+    }
+    if (count == 0) {
+      content.resize(done);
+      return content;
+    }
+    done += static_cast<std::size_t>(count);
+    if (done == content.size()) {
+      if (content.size() >= kMaxProcFile) {
+        return Error(Code::kOutOfRange,
+                     fmt::format("pid {}: {} is longer than {} bytes", caller_->pid, name, kMaxProcFile));
+      }
+      content.resize(content.size() * 2);
+    }
+  }
+}
+
+Result<UniqueFd> PinnedProcess::OpenExecutable() const {
+  UniqueFd fd(openat(folder_.get(), "exe", O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) {
+    return FromProcErrno(errno, caller_->pid, "open its executable");
+  }
+  return fd;
+}
+
+Result<std::string> PinnedProcess::ExecutablePath() const {
+  std::array<char, PATH_MAX + 1> path{};
+  const ssize_t size = readlinkat(folder_.get(), "exe", path.data(), path.size());
+  if (size < 0) {
+    return FromProcErrno(errno, caller_->pid, "read the path of its executable");
+  }
+  if (static_cast<std::size_t>(size) >= path.size()) {
+    return Error(Code::kOutOfRange, fmt::format("pid {}: the path of its executable is too long", caller_->pid));
+  }
+  return std::string(path.data(), static_cast<std::size_t>(size));
+}
+
+Result<std::uint64_t> PinnedProcess::StartTime() const {
+  const auto stat_line = Read("stat");
+  if (!stat_line.ok()) {
+    return stat_line.error();
+  }
+  // The second field is the command in parentheses and may hold anything, so count from the last parenthesis:
+  // what follows it is field 3 on.
+  std::string_view rest = *stat_line;
+  const std::size_t command_end = rest.rfind(')');
+  constexpr int kFieldsBetween = 19;
+  bool found = command_end != std::string_view::npos;
+  if (found) {
+    rest.remove_prefix(command_end + 1);
+    for (int field = 0; field <= kFieldsBetween && found; ++field) {
+      const std::size_t space = rest.find(' ');
+      found = space != std::string_view::npos;
+      rest.remove_prefix(found ? space + 1 : 0);
+    }
+  }
+  std::uint64_t ticks = 0;
+  if (!found || std::from_chars(rest.data(), rest.data() + rest.size(), ticks).ec != std::errc{}) {
+    return Error(Code::kInternal, fmt::format("pid {}: stat has no start time", caller_->pid));
+  }
+  return ticks;
+}
+
+Result<void> PinnedProcess::ConfirmUnchanged() const {
+  const auto executable = StatExecutable();
+  if (!executable.ok()) {
+    return executable.error();
+  }
+  if (executable->st_dev != executable_device_ || executable->st_ino != executable_inode_) {
+    return Error(Code::kUnauthenticated,
+                 fmt::format("pid {}: the process replaced its executable while it was looked at", caller_->pid));
+  }
+  if (auto owner = CheckOwner(); !owner.ok()) {
+    return owner;
+  }
+  if (!IsAlive(caller_->pidfd.get())) {
+    return Error(Code::kUnauthenticated, fmt::format("pid {}: the process has ended", caller_->pid));
+  }
+  return Ok();
+}
+
+Result<struct stat> PinnedProcess::StatExecutable() const {
+  struct stat info {};
+  if (fstatat(folder_.get(), "exe", &info, 0) != 0) {
+    return FromProcErrno(errno, caller_->pid, "look at its executable");
+  }
+  return info;
+}
+
+Result<void> PinnedProcess::CheckOwner() const {
+  const auto status = Read("status");
+  if (!status.ok()) {
+    return status.error();
+  }
+  // "Uid:" has the real, effective, saved and filesystem ids; SO_PEERCRED gave the effective one.
+  const std::size_t line = status->find("\nUid:\t");
+  uid_t real = 0;
+  uid_t effective = 0;
+  bool parsed = line != std::string::npos;
+  if (parsed) {
+    const char* at = status->data() + line + 6;
+    const char* end = status->data() + status->size();
+    const auto first = std::from_chars(at, end, real);
+    parsed = first.ec == std::errc{} && first.ptr < end &&
+             std::from_chars(first.ptr + 1, end, effective).ec == std::errc{};
+  }
+  if (!parsed) {
+    return Error(Code::kInternal, fmt::format("pid {}: status has no Uid line", caller_->pid));
+  }
+  if (effective != caller_->uid) {
+    return Error(Code::kUnauthenticated,
+                 fmt::format("pid {}: it connected as uid {} and now runs as uid {}; connect again after changing "
+                             "the user",
+                             caller_->pid,
+                             caller_->uid,
+                             effective));
+  }
+  return Ok();
+}
+
+}  // namespace credence

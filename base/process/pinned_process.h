@@ -1,0 +1,60 @@
+#pragma once
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/core/result.h"
+#include "base/core/unique_fd.h"
+#include "base/process/caller.h"
+
+namespace credence {
+
+/// A caller's /proc folder, held open so that every fact read through it is about the caller and no process that
+/// got its number later. Reads block for microseconds; run them off the core thread when many.
+/// Threads: immutable after Open; any thread.
+/// Source: proc(5); the order of checks was measured against forced pid re-use.
+class PinnedProcess {
+ public:
+  /// Opens the caller's folder and confirms that the caller lived after the folder was open, so that the folder
+  /// is the caller's. `caller` is borrowed for the life of this object.
+  /// Errors: kUnauthenticated if the process has ended or its effective uid is no longer that of the socket;
+  ///   kPermissionDenied if procfs hides it.
+  static Result<PinnedProcess> Open(std::shared_ptr<const Caller> caller);
+
+  const Caller& caller() const { return *caller_; }
+
+  /// The content of a file of the folder, such as "status" or "cgroup", at most 64 KiB.
+  /// Errors: kUnauthenticated once the process has been reaped; kOutOfRange if longer.
+  Result<std::string> Read(const char* name) const;
+
+  /// The executable, open for reading: what is hashed is what runs, whatever stands at its path.
+  Result<UniqueFd> OpenExecutable() const;
+  /// The kernel's text for the executable's path (proc(5) /proc/pid/exe); may end in " (deleted)".
+  Result<std::string> ExecutablePath() const;
+
+  /// Field 22 of "stat": when the process started, in clock ticks since boot.
+  Result<std::uint64_t> StartTime() const;
+
+  /// Confirms after all reads that the caller still lives, still runs the executable that it ran at Open, and has
+  /// the uid of the socket. A fact counts only after this has passed.
+  /// Errors: kUnauthenticated naming what changed.
+  Result<void> ConfirmUnchanged() const;
+
+ private:
+  PinnedProcess(std::shared_ptr<const Caller> caller, UniqueFd folder)
+      : caller_(std::move(caller)), folder_(std::move(folder)) {}
+
+  Result<struct stat> StatExecutable() const;
+  Result<void> CheckOwner() const;
+
+  std::shared_ptr<const Caller> caller_;
+  UniqueFd folder_;
+  dev_t executable_device_ = 0;
+  ino_t executable_inode_ = 0;
+};
+
+}  // namespace credence
