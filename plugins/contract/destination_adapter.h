@@ -1,0 +1,143 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/core/clock.h"
+#include "base/core/deadline.h"
+#include "base/core/result.h"
+#include "base/core/secret_bytes.h"
+#include "base/core/task.h"
+#include "base/svid/jwt_svid.h"
+
+namespace credence {
+
+/// What a failed exchange means for the agent. One vocabulary for every vendor.
+enum class ExchangeFailure {
+  /// Our configuration is malformed. Not retried.
+  kBadRequest,
+  /// The SVID was refused. Once more with a fresh one.
+  kBadToken,
+  /// exp, nbf or iat outside the vendor's window. Once more.
+  kClockSkew,
+  /// The jti is spent. Once more with a fresh SVID, never with the same bytes.
+  kReplay,
+  /// The vendor's rule says no. Not retried; remembered for a while.
+  kPolicyDenied,
+  /// The vendor merges the four above. Once more with a fresh SVID, then remembered.
+  kOpaqueDenied,
+  /// Retried after what the vendor asks for.
+  kRateLimited,
+  /// Away, broken or slow; the outcome may be unknown. Retried, bounded, each time with a fresh SVID.
+  kUnavailable,
+  /// The vendor's trust configuration is too new. Retried slowly.
+  kPropagation,
+  /// An answer we cannot use. Not retried.
+  kBadResponse,
+};
+
+/// "BAD_REQUEST" and so on.
+std::string_view ExchangeFailureName(ExchangeFailure failure);
+
+struct ExchangeError {
+  ExchangeFailure failure = ExchangeFailure::kUnavailable;
+  /// For the operator and the caller: standard error fields of the answer, cut; never a body, never the SVID.
+  std::string message;
+  /// The vendor's id of the request, "" if none was given.
+  std::string request_id;
+  /// From Retry-After.
+  std::optional<std::chrono::seconds> retry_after;
+};
+
+/// Settings of a destination and parameters of a request: names to plain text.
+using Settings = std::map<std::string, std::string, std::less<>>;
+
+/// A file that a delivery needs, relative to a private folder.
+struct DeliveredFile {
+  std::string path;
+  mode_t mode = 0600;
+  SharedSecret content;
+};
+
+/// How a command finds the credential.
+struct Delivery {
+  /// Environment variables to set. "{{dir}}" in a value stands for the private folder.
+  std::map<std::string, SharedSecret> env;
+  /// Environment variables that would shadow the credential and must go.
+  std::vector<std::string> unset;
+  std::vector<DeliveredFile> files;
+};
+
+/// A short-lived credential of a destination. Immutable, shared by those who get it.
+struct Credential {
+  /// By name, such as "access_token"; the adapter says which are there.
+  std::map<std::string, SharedSecret> fields;
+  /// The field that `credence get` prints on its own.
+  std::string primary_field;
+  Delivery delivery;
+  WallTime issued_at;
+  WallTime expires_at;
+  /// Whether Renew may prolong it.
+  bool renewable = false;
+  /// Safe to write down and enough to find it at the vendor, such as a Vault token accessor; may be "".
+  std::string accessor;
+  std::string request_id;
+};
+
+using SharedCredential = std::shared_ptr<const Credential>;
+
+/// A credential or one error class.
+struct ExchangeOutcome {
+  SharedCredential credential;
+  /// Set when `credential` is null.
+  ExchangeError error;
+};
+
+/// What the SVID for an exchange has to be.
+struct SvidNeeds {
+  std::vector<std::string> audience;
+  std::size_t max_bytes = 16384;
+  /// Longest exp - iat that the destination accepts.
+  std::chrono::seconds max_lifetime{3600};
+};
+
+/// One configured destination: an adapter with its settings. Stateless; calls may overlap.
+class Destination {
+ public:
+  virtual ~Destination() = default;
+
+  virtual const SvidNeeds& svid_needs() const = 0;
+
+  /// Parameter names a request may carry. Others are refused before an SVID is fetched.
+  virtual const std::vector<std::string>& parameters() const = 0;
+
+  /// Trades `svid`, which must be fresh and is used for this attempt only, for a credential. Never retries.
+  virtual Task<ExchangeOutcome> Exchange(JwtSvid svid, Settings parameters, Deadline deadline) = 0;
+
+  /// Prolongs a renewable credential; the outcome replaces it.
+  virtual Task<ExchangeOutcome> Renew(SharedCredential credential, Deadline deadline) = 0;
+
+  /// Kills an issued credential at the vendor. Errors: kUnimplemented when the vendor has no such power.
+  virtual Task<Result<void>> Revoke(SharedCredential credential, Deadline deadline) = 0;
+};
+
+/// A kind of destination: "anthropic", "openbao".
+class DestinationAdapter {
+ public:
+  virtual ~DestinationAdapter() = default;
+
+  virtual std::string_view name() const = 0;
+
+  /// Checks settings and makes a destination. All mistakes at once, each naming the setting and what was expected.
+  /// Errors: kInvalidArgument, one mistake a line.
+  virtual Result<std::unique_ptr<Destination>> Configure(const Settings& settings) const = 0;
+};
+
+}  // namespace credence
