@@ -1,11 +1,10 @@
 #include "base/crypto/openssl.h"
 
-#include <openssl/err.h>
-
 #include <cctype>
 #include <limits>
 
 #include <fmt/format.h>
+#include <openssl/err.h>
 
 namespace credence {
 

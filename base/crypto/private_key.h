@@ -16,9 +16,8 @@ enum class KeyType { kEcP256, kEcP384, kRsa2048 };
 /// "ec-p256", "ec-p384", "rsa-2048": SPIRE's configuration words.
 Result<KeyType> ParseKeyType(std::string_view text);
 
-/// A private key held by OpenSSL. Cheap to copy (shared, immutable). Signing and making one block for 30 us to
-/// 100 ms (RSA): run them on a pool.
-/// Threads: any.
+/// A private key held by OpenSSL. Cheap to copy (shared, immutable). Signing and making one block
+/// for 30 us to 100 ms (RSA): run them on a pool. Threads: any.
 class PrivateKey {
  public:
   static Result<PrivateKey> Generate(KeyType type);
@@ -39,9 +38,9 @@ class PrivateKey {
   std::shared_ptr<evp_pkey_st> key_;
 };
 
-/// PKCS#10 DER signed by `key` with SHA-256 (SHA-384 for P-384), subject C=US, O=SPIRE, and `uri_san` as the one URI
-/// SAN unless it is empty.
-/// Source: RFC 2986; what a SPIRE server reads of it is the key.
+/// PKCS#10 DER signed by `key` with SHA-256 (SHA-384 for P-384), subject C=US, O=SPIRE, and
+/// `uri_san` as the one URI SAN unless it is empty. Source: RFC 2986; what a SPIRE server reads of
+/// it is the key.
 Result<std::string> MakeCsr(const PrivateKey& key, std::string_view uri_san);
 
 }  // namespace credence
