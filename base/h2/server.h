@@ -1,0 +1,97 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "base/core/deadline.h"
+#include "base/core/result.h"
+#include "base/core/task.h"
+#include "base/h2/server_call.h"
+
+namespace credence::h2 {
+
+/// Bounds of a server. The defaults let 1,000 callers of one uid connect in one instant and hold a
+/// stream each.
+struct ServerOptions {
+  /// Connections of one uid, root included; never more than three quarters of the total.
+  std::size_t max_connections_per_uid = 4096;
+  /// Connections in all; each costs two descriptors, so RLIMIT_NOFILE may lower this.
+  std::size_t max_connections = 16384;
+  /// Calls whose handlers run (SETTINGS_MAX_CONCURRENT_STREAMS).
+  std::uint32_t max_streams_per_connection = 100;
+  std::size_t max_streams_per_uid = 8192;
+  /// Bytes of requests (headers and messages not read yet) held for one uid, and in all.
+  std::size_t max_request_bytes_per_uid = std::size_t{16} << 20;
+  std::size_t max_request_bytes = std::size_t{64} << 20;
+  /// One message, after decompression.
+  std::size_t max_message_bytes = std::size_t{4} << 20;
+  /// The header list of a request, as RFC 9113 counts it (32 bytes on top of each field).
+  std::size_t max_header_bytes = std::size_t{16} << 10;
+  /// ServerCall::Write waits above this.
+  std::size_t max_unsent_bytes = std::size_t{16} << 10;
+  /// From accept to the client's preface and SETTINGS.
+  std::chrono::milliseconds preface_timeout{10'000};
+  /// A connection without a call is closed after this (with GOAWAY).
+  std::chrono::milliseconds idle_timeout{300'000};
+  /// The deadline of a unary call that brings none.
+  std::chrono::milliseconds unary_timeout{30'000};
+};
+
+/// A gRPC server on a local Unix socket, for callers of which none is trusted: a hostile connection
+/// is closed or kept within bounds, and costs the others nothing. Each call knows the process it
+/// comes from. Threads: all calls on the executor's thread, which is the only one that runs it.
+/// Source: grpc/doc/PROTOCOL-HTTP2.md; RFC 9113.
+class Server {
+ public:
+  struct Stats {
+    std::size_t connections = 0;  // open now
+    std::size_t calls = 0;        // handlers running now
+    std::uint64_t accepted = 0;   // connections served so far
+    std::uint64_t calls_started = 0;
+    std::uint64_t connections_refused = 0;  // over a cap
+    std::uint64_t callers_unknown = 0;      // dropped because the kernel could not name the peer
+    std::uint64_t calls_refused = 0;        // over a cap
+    std::uint64_t floods_closed = 0;        // connections closed for abuse or broken HTTP/2
+  };
+
+  Server(asio::any_io_executor executor, ServerOptions options);
+  /// Stop() has ended before, or Listen() never succeeded.
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Serves `path` ("/SpiffeWorkloadAPI/FetchX509SVID") with `handler`. Before Listen. A second
+  /// handler for one path is a bug and terminates.
+  void Handle(std::string path, Handler handler);
+  /// The same for a unary method: the call gets ServerOptions::unary_timeout, no message is
+  /// kInvalidArgument, more than one kUnimplemented.
+  void HandleUnary(std::string path, UnaryHandler handler);
+
+  /// Binds `socket_path` with `mode` and starts to serve. A missing parent folder is made (0755);
+  /// the socket of an agent that is gone is replaced. Raises RLIMIT_NOFILE's soft limit to the hard
+  /// one. Once per server. Errors: kAlreadyExists if a live server answers there or another agent
+  /// is starting there; kInvalidArgument if the
+  ///   path is too long for a socket or something that is not a socket stands there; as
+  ///   CodeFromErrno.
+  Result<void> Listen(const std::string& socket_path, mode_t mode);
+
+  /// Stops accepting, removes the socket file if it is still ours, says GOAWAY, ends streams with
+  /// kUnavailable, lets unary calls finish until `deadline`, then cuts. Ends when every handler has
+  /// ended. May be called twice.
+  Task<void> Stop(Deadline deadline);
+
+  Stats stats() const;
+
+ private:
+  class Core;
+  std::unique_ptr<Core> core_;
+};
+
+}  // namespace credence::h2
