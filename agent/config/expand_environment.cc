@@ -1,0 +1,62 @@
+#include "agent/config/expand_environment.h"
+
+#include <stdlib.h>
+
+#include <algorithm>
+
+#include "agent/config/hcl/parser.h"
+
+namespace credence {
+namespace {
+
+bool IsNameByte(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+Position PositionOf(std::string_view text, std::size_t offset) {
+  const std::string_view before = text.substr(0, offset);
+  const auto lines = std::count(before.begin(), before.end(), '\n');
+  const std::size_t line_start = before.rfind('\n') + 1;
+  return {static_cast<int>(lines) + 1, static_cast<int>(offset - line_start) + 1};
+}
+
+}  // namespace
+
+std::string LookUpEnvironment(std::string_view name) {
+  const char* value = getenv(std::string(name).c_str());
+  return value == nullptr ? "" : value;
+}
+
+ExpandedText ExpandEnvironment(std::string_view text, const EnvironmentLookup& lookup) {
+  ExpandedText out;
+  std::size_t at = 0;
+  while (at < text.size() && out.text.size() <= hcl::kMaxBytes) {
+    const std::size_t dollar = std::min(text.find('$', at), text.size());
+    out.text += text.substr(at, dollar - at);
+    if (dollar == text.size()) {
+      return out;
+    }
+    const bool braced = text.substr(dollar + 1).starts_with('{');
+    const std::size_t start = dollar + (braced ? 2 : 1);
+    std::size_t end = start;
+    while (end < text.size() && IsNameByte(text[end])) {
+      ++end;
+    }
+    if (braced && (end == start || end == text.size() || text[end] != '}')) {
+      out.error = SyntaxError{PositionOf(text, dollar), "expected a variable's name and } after ${"};
+      return out;
+    }
+    if (end == start) {
+      out.text += '$';
+    } else {
+      out.text += lookup(text.substr(start, end - start));
+    }
+    at = braced ? end + 1 : end;
+  }
+  if (out.text.size() > hcl::kMaxBytes) {
+    out.error = SyntaxError{{}, "the file is longer than 1 MiB once the environment is put in"};
+  }
+  return out;
+}
+
+}  // namespace credence
