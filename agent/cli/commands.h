@@ -1,0 +1,27 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "agent/cli/exit_code.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace credence {
+
+/// What a parsed command line will do. Set by the command that was named.
+using Action = std::function<ExitCode()>;
+
+/// Each adds one subcommand to `app`; parsing it sets `*action`.
+void AddRunCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+void AddCheckCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+void AddGetCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+void AddExecCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+void AddListCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+void AddStatusCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+void AddAuditCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+void AddVersionCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+
+}  // namespace credence

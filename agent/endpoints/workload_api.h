@@ -1,0 +1,73 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/attestation/attestation.h"
+#include "agent/endpoints/x509_responses.h"
+#include "agent/identity/identity_service.h"
+#include "base/core/clock.h"
+#include "base/h2/server.h"
+#include "base/h2/server_call.h"
+#include "base/svid/bundle.h"
+
+namespace credence {
+
+/// The SPIFFE Workload API: five methods of service SpiffeWorkloadAPI. Every call is attested anew; a stream is
+/// attested when it opens, then follows the identities that its caller's selectors earn.
+/// Source: SPIFFE Workload API and Workload Endpoint. Threads: core thread.
+class WorkloadApi {
+ public:
+  struct Options {
+    TrustDomain trust_domain;
+    /// Callers without an identity get the bundles of the own trust domain.
+    bool allow_unauthenticated_verifiers = false;
+    /// Claims beside sub, aud and exp that ValidateJWTSVID shows of tokens from other trust domains.
+    std::vector<std::string> allowed_foreign_jwt_claims;
+  };
+
+  /// References outlive the server that the methods are registered with. `not_ready` says why there are no identities
+  /// yet, for callers who come before the first sync.
+  WorkloadApi(WorkloadAttestation& attestation,
+              IdentityService& identities,
+              const Clock& clock,
+              Options options,
+              std::function<std::string()> not_ready);
+
+  void Register(h2::Server& server);
+
+ private:
+  /// A caller's selectors and the entries they earn now.
+  struct Identified {
+    SelectorSet selectors;
+    std::vector<SharedEntry> entries;
+  };
+  /// Builds what a stream sends for the entries its caller has now; null for "not yet".
+  using Snapshot = std::function<Result<SharedSecret>(const std::vector<SharedEntry>&)>;
+  enum class WithoutIdentity { kRefused, kServed };
+
+  Task<Result<Identified>> Identify(std::shared_ptr<h2::ServerCall> call, Deadline deadline);
+  Task<h2::Status> FollowChanges(std::shared_ptr<h2::ServerCall> call, Snapshot snapshot, WithoutIdentity mode);
+
+  Task<h2::Status> FetchX509Svid(std::shared_ptr<h2::ServerCall> call);
+  Task<h2::Status> FetchX509Bundles(std::shared_ptr<h2::ServerCall> call);
+  Task<h2::Status> FetchJwtBundles(std::shared_ptr<h2::ServerCall> call);
+  Task<h2::UnaryReply> FetchJwtSvid(std::shared_ptr<h2::ServerCall> call, std::string request);
+  Task<h2::UnaryReply> ValidateJwt(std::shared_ptr<h2::ServerCall> call, std::string request);
+
+  Result<SharedSecret> X509Bundles(const std::vector<SharedEntry>& entries) const;
+  Result<SharedSecret> JwtBundles(const std::vector<SharedEntry>& entries) const;
+  /// The own bundle and those that `entries` federate with.
+  BundleSet VisibleBundles(const std::vector<SharedEntry>& entries) const;
+
+  WorkloadAttestation& attestation_;
+  IdentityService& identities_;
+  const Clock& clock_;
+  Options options_;
+  std::function<std::string()> not_ready_;
+  X509Responses x509_responses_;
+};
+
+}  // namespace credence

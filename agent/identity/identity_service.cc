@@ -1,0 +1,73 @@
+#include "agent/identity/identity_service.h"
+
+#include <set>
+#include <utility>
+
+#include "base/core/log.h"
+
+namespace credence {
+
+IdentityService::IdentityService(asio::any_io_executor executor,
+                                 asio::thread_pool& pool,
+                                 ServerClient& server,
+                                 const Clock& clock,
+                                 Options options,
+                                 std::function<void(SharedBundle)> bundle_changed)
+    : server_(server),
+      bundle_changed_(std::move(bundle_changed)),
+      store_(executor),
+      jwt_svids_(
+          executor,
+          clock,
+          [this](std::string entry_id, std::vector<std::string> audience, Deadline deadline) {
+            return NewJwtSvid(std::move(entry_id), std::move(audience), deadline);
+          },
+          options.jwt),
+      signer_(store_, server, pool, executor, clock, options.x509),
+      synchronizer_(store_,
+                    server,
+                    clock,
+                    {.trust_domain = options.trust_domain, .interval = options.sync_interval},
+                    [this] { Synced(); }),
+      tasks_(executor) {}
+
+void IdentityService::Start() {
+  tasks_.Spawn("synchronize", synchronizer_.Run());
+  tasks_.Spawn("sign X509-SVIDs", signer_.Run());
+  jwt_svids_.Start();
+}
+
+Task<void> IdentityService::Stop() {
+  co_await tasks_.Stop();
+  co_await jwt_svids_.Stop();
+}
+
+Task<Result<JwtSvid>> IdentityService::NewJwtSvid(std::string entry_id,
+                                                  std::vector<std::string> audience,
+                                                  Deadline deadline) {
+  const auto entry = store_.entries()->find(entry_id);
+  if (entry == store_.entries()->end()) {
+    co_return Error(Code::kNotFound, "registration entry " + entry_id + " is gone");
+  }
+  const SpiffeId expected = entry->second.spiffe_id;
+  auto svid = co_await server_.NewJwtSvid(std::move(entry_id), std::move(audience), deadline);
+  if (svid.ok() && svid->id != expected) {
+    co_return Error(Code::kInternal, "the server signed a JWT-SVID for " + svid->id.text() + ", not " + expected.text());
+  }
+  co_return svid;
+}
+
+void IdentityService::Synced() {
+  signer_.Wake();
+  std::set<std::string> key_ids;
+  for (const JwtAuthority& authority : store_.own_bundle()->jwt_authorities) {
+    key_ids.insert(authority.key_id);
+  }
+  jwt_svids_.Prune(*store_.entries(), key_ids);
+  if (store_.own_bundle() != last_bundle_) {
+    last_bundle_ = store_.own_bundle();
+    bundle_changed_(last_bundle_);
+  }
+}
+
+}  // namespace credence

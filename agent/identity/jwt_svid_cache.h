@@ -1,0 +1,98 @@
+#pragma once
+
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "agent/identity/entry_index.h"
+#include "base/core/clock.h"
+#include "base/core/result.h"
+#include "base/core/task.h"
+#include "base/core/task_group.h"
+#include "base/core/watch.h"
+#include "base/svid/jwt_svid.h"
+
+namespace credence {
+
+using SharedJwtSvid = std::shared_ptr<const JwtSvid>;
+
+/// Signs one JWT-SVID at the server.
+using SignJwtSvid =
+    std::function<Task<Result<JwtSvid>>(std::string entry_id, std::vector<std::string> audience, Deadline deadline)>;
+
+/// JWT-SVIDs per entry and audience. A valid one is always answered at once; renewal happens in the background at
+/// half of its life, as long as it is being asked for. Callers who find none wait for one shared request.
+/// A token that carries a jti is meant to be used once and is handed to one caller only.
+/// Threads: core thread.
+class JwtSvidCache {
+ public:
+  struct Options {
+    /// Least recently used ones go first.
+    std::size_t max_size = 1000;
+    /// For one request to the server, whatever callers wait for it.
+    std::chrono::seconds sign_timeout{30};
+  };
+
+  JwtSvidCache(asio::any_io_executor executor, const Clock& clock, SignJwtSvid sign, Options options);
+
+  /// Errors: those of signing; kDeadlineExceeded.
+  Task<Result<SharedJwtSvid>> Get(SharedEntry entry, std::vector<std::string> audience, Deadline deadline);
+
+  /// Drops tokens of entries that `still_there` no longer holds and tokens signed by a key that is not among
+  /// `key_ids` (a withdrawn authority); an empty set of keys means that they are not known and drops nothing.
+  void Prune(const EntryMap& still_there, const std::set<std::string>& key_ids);
+
+  std::size_t size() const { return tokens_.size(); }
+
+  void Start();
+  Task<void> Stop() { return tasks_.Stop(); }
+
+ private:
+  struct Key {
+    std::string entry_id;
+    std::vector<std::string> audience;
+    auto operator<=>(const Key&) const = default;
+  };
+  struct Token {
+    SharedJwtSvid svid;
+    WallTime renew_at;
+    /// Asked for since it was signed; one that nobody wants is not renewed.
+    bool used = false;
+    std::list<Key>::iterator recency;
+  };
+  using Outcome = Result<SharedJwtSvid>;
+  struct Flight {
+    explicit Flight(asio::any_io_executor executor) : outcome(std::move(executor), nullptr) {}
+    Watch<std::shared_ptr<const Outcome>> outcome;
+    /// A token for one caller has found it.
+    bool taken = false;
+  };
+
+  static Task<Result<void>> Landed(std::shared_ptr<Flight> flight);
+  SharedJwtSvid FindValid(const Key& key);
+  std::shared_ptr<Flight> Join(const Key& key);
+  Task<void> Sign(Key key, std::shared_ptr<Flight> flight);
+  Task<void> RenewAhead();
+  void Keep(const Key& key, SharedJwtSvid svid);
+  void Erase(std::map<Key, Token>::iterator token);
+
+  asio::any_io_executor executor_;
+  const Clock& clock_;
+  SignJwtSvid sign_;
+  Options options_;
+  std::map<Key, Token> tokens_;
+  /// Most recently used first.
+  std::list<Key> recency_;
+  std::map<Key, std::shared_ptr<Flight>> flights_;
+  asio::steady_timer wake_;
+  TaskGroup tasks_;
+};
+
+}  // namespace credence

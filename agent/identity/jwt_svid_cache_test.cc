@@ -1,0 +1,191 @@
+#include "agent/identity/jwt_svid_cache.h"
+
+#include <deque>
+#include <optional>
+
+#include <boost/asio/io_context.hpp>
+#include <gmock/gmock.h>
+
+#include "base/core/testing/result_matchers.h"
+#include "base/core/testing/run_task.h"
+
+namespace credence {
+namespace {
+
+using std::chrono::minutes;
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+/// A server that signs what it is asked for, counts, and fails when told to.
+class JwtSvidCacheTest : public testing::Test {
+ protected:
+  JwtSvidCacheTest()
+      : cache_(io_.get_executor(),
+               clock_,
+               [this](std::string entry_id, std::vector<std::string> audience, Deadline /*deadline*/) {
+                 return Sign(std::move(entry_id), std::move(audience));
+               },
+               {.max_size = 3}) {}
+
+  ~JwtSvidCacheTest() override { RunTask(io_, cache_.Stop()); }
+
+  Task<Result<JwtSvid>> Sign(std::string entry_id, std::vector<std::string> audience) {
+    ++signed_;
+    co_await Sleep(std::chrono::milliseconds(5));
+    if (failure_) {
+      co_return *failure_;
+    }
+    JwtSvid svid{.id = SpiffeId::Parse("spiffe://example.org/" + entry_id).value(),
+                 .audience = std::move(audience),
+                 .issued_at = clock_.Now(),
+                 .expires_at = clock_.Now() + minutes(5),
+                 .key_id = "k1",
+                 .algorithm = "RS256",
+                 .issuer = "",
+                 .jti = with_jti_ ? std::to_string(signed_) : "",
+                 .token = std::make_shared<const SecretBytes>(SecretBytes::CopyOf("token"))};
+    co_return svid;
+  }
+
+  static SharedEntry Entry(const std::string& id, bool has_jti = false) {
+    return std::make_shared<const RegistrationEntry>(
+        RegistrationEntry{.id = id,
+                          .spiffe_id = SpiffeId::Parse("spiffe://example.org/" + id).value(),
+                          .jwt_svid_has_jti = has_jti});
+  }
+
+  Result<SharedJwtSvid> Get(SharedEntry entry, std::vector<std::string> audience = {"aud"}) {
+    return RunTask(io_, cache_.Get(std::move(entry), std::move(audience), Deadline::After(seconds(5))));
+  }
+
+  /// Gives background tasks time for several signatures.
+  void Settle() { RunTask(io_, Sleep(std::chrono::milliseconds(300))); }
+
+  Task<int> CountSuccesses(int callers) {
+    TaskGroup group(io_.get_executor());
+    for (int i = 0; i < callers; ++i) {
+      group.Spawn("caller", GetAndCount());
+    }
+    while (!group.empty()) {
+      co_await Sleep(std::chrono::milliseconds(5));
+    }
+    co_return served_;
+  }
+
+  Task<void> GetAndCount() {
+    const SharedEntry entry = Entry("a");
+    const std::vector<std::string> audience{"aud"};
+    const auto got = co_await cache_.Get(entry, audience, Deadline::After(seconds(5)));
+    served_ += got.ok() ? 1 : 0;
+  }
+
+  asio::io_context io_;
+  FakeClock clock_{FromUnixSeconds(1'700'000'000)};
+  int signed_ = 0;
+  int served_ = 0;
+  bool with_jti_ = false;
+  std::optional<Error> failure_;
+  JwtSvidCache cache_;
+};
+
+TEST_F(JwtSvidCacheTest, AnswersFromTheCacheWhileValid) {
+  ASSERT_THAT(Get(Entry("a")), IsOk());
+  ASSERT_THAT(Get(Entry("a")), IsOk());
+  EXPECT_EQ(signed_, 1);
+}
+
+TEST_F(JwtSvidCacheTest, WA_31_TheWholeAudienceListIsTheKey) {
+  ASSERT_THAT(Get(Entry("a"), {"x"}), IsOk());
+  ASSERT_THAT(Get(Entry("a"), {"x", "y"}), IsOk());
+  ASSERT_THAT(Get(Entry("b"), {"x"}), IsOk());
+  EXPECT_EQ(signed_, 3);
+}
+
+TEST_F(JwtSvidCacheTest, ManyColdCallersShareOneSignature) {
+  EXPECT_EQ(RunTask(io_, CountSuccesses(100)), 100);
+  EXPECT_EQ(signed_, 1);
+}
+
+TEST_F(JwtSvidCacheTest, RenewsInTheBackgroundPastHalfOfLifeWhenInUse) {
+  cache_.Start();
+  const auto first = Get(Entry("a"));
+  ASSERT_THAT(first, IsOk());
+  ASSERT_THAT(Get(Entry("a")), IsOk());
+  clock_.Advance(minutes(3));
+  const auto old = Get(Entry("a"));
+  ASSERT_THAT(old, IsOk());
+  EXPECT_EQ(*old, *first) << "a valid token is answered without waiting";
+  Settle();
+  EXPECT_EQ(signed_, 2);
+}
+
+TEST_F(JwtSvidCacheTest, ServerAwayLeavesAValidTokenInService) {
+  cache_.Start();
+  ASSERT_THAT(Get(Entry("a")), IsOk());
+  failure_ = Error(Code::kUnavailable, "server away");
+  clock_.Advance(minutes(4));
+  EXPECT_THAT(Get(Entry("a")), IsOk());
+  Settle();
+  EXPECT_THAT(Get(Entry("a")), IsOk());
+  clock_.Advance(minutes(2));
+  EXPECT_THAT(Get(Entry("a")), FailsWith(Code::kUnavailable, HasSubstr("server away")));
+}
+
+TEST_F(JwtSvidCacheTest, EntryWithJtiIsNeverCached) {
+  ASSERT_THAT(Get(Entry("a", true)), IsOk());
+  ASSERT_THAT(Get(Entry("a", true)), IsOk());
+  EXPECT_EQ(signed_, 2);
+  EXPECT_EQ(cache_.size(), 0U);
+}
+
+TEST_F(JwtSvidCacheTest, TokenThatTurnsOutToHaveAJtiGoesToOneCallerOnly) {
+  with_jti_ = true;
+  EXPECT_EQ(RunTask(io_, CountSuccesses(5)), 5);
+  EXPECT_EQ(signed_, 5);
+  EXPECT_EQ(cache_.size(), 0U);
+}
+
+TEST_F(JwtSvidCacheTest, LeastRecentlyUsedGoesFirst) {
+  ASSERT_THAT(Get(Entry("a")), IsOk());
+  ASSERT_THAT(Get(Entry("b")), IsOk());
+  ASSERT_THAT(Get(Entry("c")), IsOk());
+  ASSERT_THAT(Get(Entry("a")), IsOk());
+  ASSERT_THAT(Get(Entry("d")), IsOk());
+  EXPECT_EQ(cache_.size(), 3U);
+  ASSERT_THAT(Get(Entry("a")), IsOk());
+  EXPECT_EQ(signed_, 4) << "a was used after b, so b went";
+  ASSERT_THAT(Get(Entry("b")), IsOk());
+  EXPECT_EQ(signed_, 5);
+}
+
+TEST_F(JwtSvidCacheTest, PruneDropsTokensOfWithdrawnKeysAndEntries) {
+  ASSERT_THAT(Get(Entry("a")), IsOk());
+  const EntryMap both{{"a", *Entry("a")}, {"b", *Entry("b")}};
+  cache_.Prune(both, {"k1"});
+  EXPECT_EQ(cache_.size(), 1U);
+  cache_.Prune(both, {});
+  EXPECT_EQ(cache_.size(), 1U) << "unknown keys drop nothing";
+  cache_.Prune(both, {"k2"});
+  EXPECT_EQ(cache_.size(), 0U);
+  ASSERT_THAT(Get(Entry("a")), IsOk());
+  cache_.Prune({}, {"k1"});
+  EXPECT_EQ(cache_.size(), 0U);
+}
+
+TEST_F(JwtSvidCacheTest, WaitingEndsAtTheDeadline) {
+  const auto late =
+      RunTask(io_, cache_.Get(Entry("a"), {"aud"}, Deadline::After(std::chrono::milliseconds(1))));
+  EXPECT_THAT(late, FailsWithCode(Code::kDeadlineExceeded));
+}
+
+TEST_F(JwtSvidCacheTest, StopsTwiceInTheMiddleOfASignature) {
+  cache_.Start();
+  const auto late =
+      RunTask(io_, cache_.Get(Entry("a"), {"aud"}, Deadline::After(std::chrono::milliseconds(1))));
+  EXPECT_FALSE(late.ok());
+  RunTask(io_, cache_.Stop());
+  RunTask(io_, cache_.Stop());
+}
+
+}  // namespace
+}  // namespace credence

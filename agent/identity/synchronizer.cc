@@ -1,0 +1,102 @@
+#include "agent/identity/synchronizer.h"
+
+#include <algorithm>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "base/core/log.h"
+
+namespace credence {
+namespace {
+
+/// For one whole sync, as SPIRE's agent has it.
+constexpr std::chrono::seconds kSyncTimeout{30};
+constexpr double kIntervalJitter = 0.1;
+
+std::chrono::milliseconds LongestWait(std::chrono::milliseconds interval) {
+  constexpr std::chrono::minutes kLongest{8};
+  constexpr int kIntervals = 48;
+  return std::min<std::chrono::milliseconds>(kLongest, interval * kIntervals);
+}
+
+}  // namespace
+
+Synchronizer::Synchronizer(IdentityStore& store,
+                           ServerClient& server,
+                           const Clock& clock,
+                           Options options,
+                           std::function<void()> synced)
+    : store_(store),
+      server_(server),
+      clock_(clock),
+      options_(std::move(options)),
+      synced_(std::move(synced)),
+      backoff_({.initial = options_.interval, .cap = LongestWait(options_.interval)}) {}
+
+Task<void> Synchronizer::Run() {
+  while (true) {
+    const auto done = co_await SyncOnce();
+    if (done.ok()) {
+      if (!status_.error.empty()) {
+        LogInfo("Synchronized with the server again");
+      }
+      status_ = SyncStatus{clock_.Now(), ""};
+      backoff_.Reset();
+      synced_();
+      co_await Sleep(Jitter(options_.interval, kIntervalJitter));
+    } else {
+      status_.error = done.error().ToString();
+      const auto wait = backoff_.Next();
+      LogError("Synchronize failed; serving what is still valid",
+               {{"error", done.error()}, {"retry_interval", FormatDuration(wait)}});
+      co_await Sleep(wait);
+    }
+  }
+}
+
+Task<Result<void>> Synchronizer::SyncOnce() {
+  const Deadline deadline = Deadline::After(kSyncTimeout);
+  auto sync = co_await server_.SyncEntries(store_.entries(), deadline);
+  if (!sync.ok()) {
+    co_return std::move(sync).error().Wrap("entries");
+  }
+  for (const std::string& warning : sync->warnings) {
+    LogWarn("The server sent an entry that cannot be used", {{"reason", warning}});
+  }
+  auto own = co_await server_.FetchBundle(deadline);
+  if (!own.ok()) {
+    co_return std::move(own).error().Wrap("bundle");
+  }
+  auto federated = co_await FetchFederated(sync->entries, deadline);
+  if (!federated.ok()) {
+    co_return std::move(federated).error().Wrap("federated bundles");
+  }
+  store_.ReplaceOwnBundle(std::make_shared<const TrustBundle>(*std::move(own)));
+  store_.ReplaceFederatedBundles(*std::move(federated));
+  store_.ReplaceEntries(std::move(sync->entries));
+  co_return Ok();
+}
+
+Task<Result<BundleSet>> Synchronizer::FetchFederated(SharedEntries entries, Deadline deadline) {
+  std::set<TrustDomain> domains;
+  for (const auto& [id, entry] : *entries) {
+    domains.insert(entry.federates_with.begin(), entry.federates_with.end());
+  }
+  domains.erase(options_.trust_domain);
+  BundleSet bundles;
+  for (const TrustDomain& domain : domains) {
+    auto bundle = co_await server_.FetchFederatedBundle(domain, deadline);
+    if (!bundle.ok()) {
+      co_return std::move(bundle).error().Wrap(domain.name());
+    }
+    if (bundle->has_value()) {
+      bundles.emplace(domain.name(), std::make_shared<const TrustBundle>(**std::move(bundle)));
+    } else {
+      LogWarn("The server has no bundle of a federated trust domain", {{"trust_domain", domain.name()}});
+    }
+  }
+  co_return bundles;
+}
+
+}  // namespace credence

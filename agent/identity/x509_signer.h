@@ -1,0 +1,103 @@
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include "agent/identity/identity_store.h"
+#include "agent/upstream/server_client.h"
+#include "base/core/clock.h"
+#include "base/core/task.h"
+#include "base/crypto/private_key.h"
+
+namespace credence {
+
+/// Keeps the store's X509-SVIDs signed: ahead of demand up to a soft cap, at once for entries that a caller waits
+/// for, again at half of their life, when their entry changed or when they no longer chain to the bundle.
+/// Threads: core thread; keys are made on the pool.
+class X509Signer {
+ public:
+  struct Options {
+    KeyType key_type = KeyType::kEcP256;
+    std::optional<std::chrono::milliseconds> availability_target;
+    /// Signed ahead of demand up to this many; entries in use may exceed it.
+    std::size_t cache_max_size = 1000;
+  };
+
+  X509Signer(IdentityStore& store,
+             ServerClient& server,
+             asio::thread_pool& pool,
+             asio::any_io_executor executor,
+             const Clock& clock,
+             Options options);
+
+  /// Entries that a caller needs for as long as this object lives.
+  class Hold {
+   public:
+    Hold() = default;
+    Hold(X509Signer& signer, const std::vector<SharedEntry>& entries);
+    Hold(Hold&& other) noexcept
+        : signer_(std::exchange(other.signer_, nullptr)), ids_(std::move(other.ids_)) {}
+    Hold& operator=(Hold&& other) noexcept;
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+    ~Hold() { Release(); }
+
+   private:
+    void Release();
+    X509Signer* signer_ = nullptr;
+    std::vector<std::string> ids_;
+  };
+
+  /// Has `entries` signed on the next pass, whatever the cap, and kept while the answer lives.
+  /// The signer outlives every Hold.
+  Hold Want(const std::vector<SharedEntry>& entries) { return Hold(*this, entries); }
+  /// Something changed that may call for signing: entries or the own bundle.
+  void Wake() { wake_.cancel(); }
+
+  /// Signs for ever; ends by cancellation.
+  Task<void> Run();
+
+ private:
+  struct Use {
+    int holders = 0;
+    WallTime last;
+  };
+  struct Attempt {
+    SharedEntry entry;
+    PrivateKey key;
+  };
+
+  /// Entries to sign now, the wanted first.
+  std::vector<SharedEntry> Due();
+  bool NeedsSigning(const RegistrationEntry& entry, WallTime now) const;
+  Task<void> SignBatch(std::vector<SharedEntry> batch);
+  void Keep(const Attempt& attempt, SignedX509 chain);
+  void EvictUnused();
+  void DropUntrusted();
+  Task<void> WaitForWork();
+
+  IdentityStore& store_;
+  ServerClient& server_;
+  asio::thread_pool& pool_;
+  const Clock& clock_;
+  Options options_;
+  asio::steady_timer wake_;
+  /// Entry ids that callers hold, with how many do. Lingers a while at zero, so that callers who come and go
+  /// find their SVID.
+  std::map<std::string, Use, std::less<>> used_;
+  /// Entry ids that the server refused, with when to try again.
+  std::map<std::string, WallTime, std::less<>> pause_until_;
+  /// Halved by a failed call, doubled by a good one.
+  std::size_t batch_size_;
+  /// The bundle that all held SVIDs were checked against.
+  SharedBundle checked_against_;
+};
+
+}  // namespace credence
