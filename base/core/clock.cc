@@ -2,12 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <optional>
 
 namespace credence {
 namespace {
 
+// WallTime counts nanoseconds in 64 bits and ends in the year 2262; certificates may name the year 9999.
+constexpr std::int64_t kMaxUnixSeconds = 9'000'000'000;
 constexpr std::int64_t kMaxDurationMs = std::int64_t{10} * 366 * 24 * 3600 * 1000;
 
 /// Reads exactly `count` digits at `at`; nullopt if there are not that many.
@@ -81,7 +85,9 @@ std::int64_t ToUnixSeconds(WallTime time) {
   return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
 }
 
-WallTime FromUnixSeconds(std::int64_t seconds) { return WallTime(std::chrono::seconds(seconds)); }
+WallTime FromUnixSeconds(std::int64_t seconds) {
+  return WallTime(std::chrono::seconds(std::clamp(seconds, -kMaxUnixSeconds, kMaxUnixSeconds)));
+}
 
 std::string FormatRfc3339(WallTime time) { return Format(Split(time), false); }
 
@@ -102,9 +108,9 @@ Result<WallTime> ParseTime(std::string_view text) {
   if (!date.ok()) {
     return error;
   }
-  const WallTime midnight = std::chrono::sys_days(date);
+  const std::int64_t midnight = std::chrono::sys_seconds(std::chrono::sys_days(date)).time_since_epoch().count();
   if (text.size() == 10) {
-    return midnight;
+    return FromUnixSeconds(midnight);
   }
   const auto hour = Digits(text, 11, 2);
   const auto minute = Digits(text, 14, 2);
@@ -113,7 +119,7 @@ Result<WallTime> ParseTime(std::string_view text) {
   if (!shape || !hour || !minute || !second || *hour > 23 || *minute > 59 || *second > 59) {
     return error;
   }
-  return midnight + std::chrono::hours(*hour) + std::chrono::minutes(*minute) + std::chrono::seconds(*second);
+  return FromUnixSeconds(midnight + std::int64_t{*hour} * 3600 + std::int64_t{*minute} * 60 + *second);
 }
 
 Result<std::chrono::milliseconds> ParseDuration(std::string_view text) {

@@ -43,6 +43,8 @@ class FakeClock final : public Clock {
 
 /// Seconds since the Unix epoch, rounded down.
 std::int64_t ToUnixSeconds(WallTime time);
+/// Times before 1684 and after 2255 become those years, so that a certificate "for ever" neither overflows here nor
+/// when a few years are added.
 WallTime FromUnixSeconds(std::int64_t seconds);
 
 /// RFC 3339 in UTC with whole seconds: "2026-11-22T02:30:00Z".
