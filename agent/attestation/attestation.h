@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -84,24 +85,28 @@ class WorkloadAttestation {
 
  private:
   struct Asked;
+  struct Answers {
+    std::vector<Selector> selectors;
+    /// Attestors that did not answer.
+    std::size_t failed = 0;
+  };
   /// One attestor and how it fares.
   struct Source {
     std::unique_ptr<WorkloadAttestor> attestor;
+    /// Calls past their deadline that still run.
     std::size_t overdue = 0;
-    SteadyTime last_logged{};
+    std::optional<Deadline> next_log;
     std::uint64_t unlogged = 0;
   };
 
-  Task<std::vector<Selector>> AskOne(std::shared_ptr<const PinnedProcess> process,
-                                     Deadline deadline,
-                                     std::size_t& failed);
+  /// The only attestor is called directly, which saves the machinery: it must keep its deadline
+  /// itself.
+  Task<Answers> AskOnly(std::shared_ptr<const PinnedProcess> process, Deadline deadline);
+  Task<Answers> AskAll(std::shared_ptr<const PinnedProcess> process, Deadline deadline);
   Task<void> AskInto(std::size_t source,
                      std::shared_ptr<const PinnedProcess> process,
                      Deadline deadline,
                      std::shared_ptr<Asked> asked);
-  Task<std::vector<Selector>> AskAll(std::shared_ptr<const PinnedProcess> process,
-                                     Deadline deadline,
-                                     std::size_t& failed);
   void LogFailure(Source& source, const Error& error);
 
   std::vector<Source> sources_;

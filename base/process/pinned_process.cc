@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <array>
@@ -43,8 +45,8 @@ Result<PinnedProcess> PinnedProcess::Open(std::shared_ptr<const Caller> caller) 
   if (!executable.ok()) {
     return executable.error();
   }
-  process.executable_device_ = executable->st_dev;
-  process.executable_inode_ = executable->st_ino;
+  process.executable_device_ = executable->device;
+  process.executable_inode_ = executable->inode;
   return process;
 }
 
@@ -129,7 +131,7 @@ Result<void> PinnedProcess::ConfirmUnchanged() const {
   if (!executable.ok()) {
     return executable.error();
   }
-  if (executable->st_dev != executable_device_ || executable->st_ino != executable_inode_) {
+  if (executable->device != executable_device_ || executable->inode != executable_inode_) {
     return Error(Code::kUnauthenticated,
                  fmt::format("pid {}: the process replaced its executable while it was looked at", caller_->pid));
   }
@@ -142,12 +144,18 @@ Result<void> PinnedProcess::ConfirmUnchanged() const {
   return Ok();
 }
 
-Result<struct stat> PinnedProcess::StatExecutable() const {
-  struct stat info {};
-  if (fstatat(folder_.get(), "exe", &info, 0) != 0) {
+Result<ExecutableFile> PinnedProcess::StatExecutable() const {
+  struct statx info {};
+  constexpr unsigned kWanted = STATX_INO | STATX_SIZE | STATX_CTIME;
+  // A server or a FUSE process that does not answer must not stop the caller of this function.
+  if (statx(folder_.get(), "exe", AT_STATX_DONT_SYNC, kWanted, &info) != 0) {
     return FromProcErrno(errno, caller_->pid, "look at its executable");
   }
-  return info;
+  constexpr std::int64_t kNanoseconds = 1'000'000'000;
+  return ExecutableFile{makedev(info.stx_dev_major, info.stx_dev_minor),
+                        info.stx_ino,
+                        info.stx_size,
+                        info.stx_ctime.tv_sec * kNanoseconds + info.stx_ctime.tv_nsec};
 }
 
 Result<void> PinnedProcess::CheckOwner() const {

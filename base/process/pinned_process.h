@@ -1,8 +1,8 @@
 #pragma once
 
-#include <sys/stat.h>
 #include <sys/types.h>
 
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -12,6 +12,17 @@
 #include "base/process/caller.h"
 
 namespace credence {
+
+/// Which file a process runs. Equal values mean the same, unchanged file on a local file system.
+struct ExecutableFile {
+  dev_t device = 0;
+  ino_t inode = 0;
+  std::uint64_t size = 0;
+  /// Change time in nanoseconds since the Unix epoch.
+  std::int64_t changed_ns = 0;
+
+  auto operator<=>(const ExecutableFile&) const = default;
+};
 
 /// A caller's /proc folder, held open so that every fact read through it is about the caller and no process that
 /// got its number later. Reads block for microseconds; run them off the core thread when many.
@@ -36,6 +47,9 @@ class PinnedProcess {
   /// The kernel's text for the executable's path (proc(5) /proc/pid/exe); may end in " (deleted)".
   Result<std::string> ExecutablePath() const;
 
+  /// The executable as the kernel knows it now, without asking a remote or user-space file system, which could hang.
+  Result<ExecutableFile> StatExecutable() const;
+
   /// Field 22 of "stat": when the process started, in clock ticks since boot.
   Result<std::uint64_t> StartTime() const;
 
@@ -48,7 +62,6 @@ class PinnedProcess {
   PinnedProcess(std::shared_ptr<const Caller> caller, UniqueFd folder)
       : caller_(std::move(caller)), folder_(std::move(folder)) {}
 
-  Result<struct stat> StatExecutable() const;
   Result<void> CheckOwner() const;
 
   std::shared_ptr<const Caller> caller_;
