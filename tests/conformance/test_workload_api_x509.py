@@ -1,0 +1,166 @@
+"""Rows WA-* of the X.509 profile, over raw gRPC. Source: SPIFFE Workload API."""
+
+import time
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from harness.caller import RpcError
+from harness.fixtures import ALICE, MANY, NOBODY
+from harness.processes import wait_until
+
+FETCH = "/SpiffeWorkloadAPI/FetchX509SVID"
+BUNDLES = "/SpiffeWorkloadAPI/FetchX509Bundles"
+# Short-lived users of tests that add and delete entries.
+LEAVER = 20010
+
+
+@pytest.fixture
+def fetch(caller, protos):
+    """fetch(uid) is that user's first message."""
+    return lambda uid: caller(uid).open(FETCH, answer_type=protos.workload.X509SVIDResponse).next()
+
+
+
+def split_der(der):
+    """Concatenated DER certificates, one by one."""
+    found = []
+    while der:
+        assert der[0] == 0x30, "a certificate is a SEQUENCE"
+        size = der[1]
+        header = 2
+        if size & 0x80:
+            header += size & 0x7F
+            size = int.from_bytes(der[2:header], "big")
+        found.append(x509.load_der_x509_certificate(der[:header + size]))
+        der = der[header + size:]
+    return found
+
+
+def uri_of(certificate):
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return names.get_values_for_type(x509.UniformResourceIdentifier)
+
+
+def test_WA_4_path_has_no_package(fetch):
+    assert fetch(ALICE).svids
+
+
+def test_WA_9_first_message_comes_without_delay(caller, fetch):
+    fetch(ALICE)
+    stream_caller = caller(ALICE)
+    begin = time.monotonic()
+    stream_caller.open(FETCH).next()
+    assert time.monotonic() - begin < 1
+
+
+def test_WA_16_one_entry_for_each_identity(fetch):
+    answer = fetch(MANY)
+    assert sorted(svid.spiffe_id for svid in answer.svids) == [
+        f"spiffe://example.org/many/{name}" for name in ("one", "three", "two")]
+
+
+def test_WA_17_all_fields_are_filled(fetch):
+    for svid in fetch(MANY).svids:
+        assert svid.spiffe_id and svid.x509_svid and svid.x509_svid_key and svid.bundle
+
+
+def test_WA_18_X509_1_leaf_first_with_one_uri(fetch):
+    svid = fetch(ALICE).svids[0]
+    chain = split_der(svid.x509_svid)
+    assert uri_of(chain[0]) == ["spiffe://example.org/alice"] == [svid.spiffe_id]
+    assert not chain[0].extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+
+
+def test_WA_18_chain_ends_in_the_bundle(fetch):
+    svid = fetch(ALICE).svids[0]
+    chain, roots = split_der(svid.x509_svid), split_der(svid.bundle)
+    for child, parent in zip(chain, chain[1:]):
+        child.verify_directly_issued_by(parent)
+    issuers = [root for root in roots if root.subject == chain[-1].issuer]
+    assert issuers
+    chain[-1].verify_directly_issued_by(issuers[0])
+
+
+def test_WA_19_key_is_pkcs8_and_matches_the_leaf(fetch):
+    svid = fetch(ALICE).svids[0]
+    key = serialization.load_der_private_key(svid.x509_svid_key, password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name == "secp256r1"
+    pkcs8 = key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    assert len(pkcs8) == len(svid.x509_svid_key)
+    assert key.public_key() == split_der(svid.x509_svid)[0].public_key()
+
+
+def test_WA_20_bundle_holds_certificate_authorities(fetch):
+    for root in split_der(fetch(ALICE).svids[0].bundle):
+        assert root.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        assert uri_of(root) == ["spiffe://example.org"]
+
+
+def test_WA_22_hints_are_unique(fetch):
+    hints = [svid.hint for svid in fetch(MANY).svids]
+    assert sorted(hints) == ["one", "three", "two"]
+
+
+def test_WA_22_of_two_entries_with_one_hint_the_first_is_kept(agent, server, fetch):
+    uid = LEAVER + 1
+    ids = [server.create_entry(f"/same-hint/{n}", f"unix:uid:{uid}", options=("-hint", "same")) for n in (1, 2)]
+    try:
+        wait_until(lambda: agent.try_probe("x509", uid=uid).returncode == 0, 15, "the entries arrive")
+        time.sleep(2)
+        hints = [svid.hint for svid in fetch(uid).svids]
+        assert hints.count("same") == 1
+    finally:
+        for entry in ids:
+            server.delete_entry(entry)
+
+
+def test_WA_7_WA_8_WA_26_each_message_is_the_whole_state_and_the_end_is_told(agent, server, caller, protos):
+    """Two entries, then one, then none: the stream says each."""
+    ids = [server.create_entry(f"/leaver/{n}", f"unix:uid:{LEAVER}") for n in (1, 2)]
+    wait_until(lambda: agent.try_probe("x509", uid=LEAVER).returncode == 0, 15, "the entries arrive")
+    stream = caller(LEAVER).open(FETCH, answer_type=protos.workload.X509SVIDResponse)
+    while len(stream.next(15).svids) != 2:
+        pass
+    server.delete_entry(ids[0])
+    assert [svid.spiffe_id for svid in stream.next(15).svids] == ["spiffe://example.org/leaver/2"]
+    server.delete_entry(ids[1])
+    with pytest.raises(RpcError) as caught:
+        stream.next(15)
+    assert caught.value.code == "PERMISSION_DENIED"
+
+
+def test_WA_10_burst_of_changes_ends_in_the_last_state(agent, server, caller, protos):
+    uid = LEAVER + 2
+    ids = [server.create_entry(f"/burst/{n}", f"unix:uid:{uid}") for n in range(8)]
+    wait_until(lambda: agent.try_probe("x509", uid=uid).returncode == 0, 15, "the entries arrive")
+    stream = caller(uid).open(FETCH, answer_type=protos.workload.X509SVIDResponse)
+    while len(stream.next(15).svids) != 8:
+        pass
+    for entry in ids[:7]:
+        server.delete_entry(entry)
+    for _ in range(8):
+        if len(stream.next(15).svids) == 1:
+            return
+    raise AssertionError("eight messages without the last state")
+
+
+def test_WA_27_bundles_hold_the_own_trust_domain(caller, protos, server):
+    answer = caller(ALICE).open(BUNDLES, answer_type=protos.workload.X509BundlesResponse).next()
+    assert list(answer.bundles) == ["spiffe://example.org"]
+    from_server = x509.load_pem_x509_certificates(server.cli("bundle", "show", "-format", "pem").stdout.encode())
+    assert split_der(answer.bundles["spiffe://example.org"]) == from_server
+
+
+def test_WA_51_order_is_stable(fetch):
+    first = [svid.spiffe_id for svid in fetch(MANY).svids]
+    for _ in range(10):
+        assert [svid.spiffe_id for svid in fetch(MANY).svids] == first
+
+
+def test_WA_24_refusal_ends_the_stream(caller):
+    with pytest.raises(RpcError) as caught:
+        caller(NOBODY).open(FETCH).next()
+    assert caught.value.code == "PERMISSION_DENIED"

