@@ -15,7 +15,11 @@ enum class Refusal {
   kAgentMustReattest,
 };
 
-/// "agent banned" and so on; "none".
+/// "agent is banned" and so on; "none".
 std::string_view RefusalText(Refusal refusal);
+
+/// Reads the details of a PERMISSION_DENIED status (a serialized google.rpc.Status). kNone when
+/// there are none, or none that this agent knows.
+Refusal RefusalFromDetails(std::string_view details);
 
 }  // namespace credence

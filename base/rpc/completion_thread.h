@@ -8,11 +8,12 @@
 
 namespace credence {
 
-/// One step of a gRPC call that gRPC finishes on its own thread.
+/// One step of a gRPC call, finished on gRPC's side.
 class RpcStep {
  public:
   virtual ~RpcStep() = default;
-  /// Called once, on the completion thread; only posts to the step's home executor.
+  /// Called once, on the completion thread, which deletes the step afterwards; only posts to the
+  /// step's home executor.
   virtual void Finished(bool ok) = 0;
 };
 
@@ -28,7 +29,7 @@ class CompletionThread {
 
   grpc::CompletionQueue* queue() { return &queue_; }
 
-  /// For base/rpc: counts steps under way.
+  /// For base/rpc: a step was handed to gRPC and will finish.
   void StepStarted() { ++steps_; }
 
  private:

@@ -1,0 +1,177 @@
+#include "base/rpc/channel.h"
+
+#include <chrono>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/core/testing/result_matchers.h"
+#include "base/core/testing/run_task.h"
+#include "base/rpc/call.h"
+#include "tests/testkit/fake_spire_server.h"
+
+#include "spire/api/server/agent/v1/agent.grpc.pb.h"
+#include "spire/api/server/bundle/v1/bundle.grpc.pb.h"
+
+namespace credence {
+namespace {
+
+using spire::api::server::agent::v1::Agent;
+using spire::api::server::agent::v1::PostStatusRequest;
+using spire::api::server::bundle::v1::Bundle;
+using spire::api::server::bundle::v1::GetBundleRequest;
+using testing::HasSubstr;
+using namespace std::chrono_literals;
+
+SpiffeId ServerId() {
+  return *SpiffeId::Parse("spiffe://example.org/spire/server");
+}
+
+class ChannelTest : public testing::Test {
+ protected:
+  TlsTarget Target(const testkit::FakeSpireServer& server, RpcTrust trust) {
+    return TlsTarget{
+        fmt::format("127.0.0.1:{}", server.port()), ServerId(), std::move(trust), std::nullopt};
+  }
+  TlsTarget TrustingTarget(const testkit::FakeSpireServer& server) {
+    return Target(server, TrustAuthorities{{server.ca().certificate()}});
+  }
+
+  /// Needs no client certificate.
+  Result<void> Fetch(TlsTarget target) {
+    auto channel = MakeTlsChannel(std::move(target));
+    if (!channel.ok()) {
+      return channel.error();
+    }
+    auto call = CallUnary(thread_,
+                          *channel,
+                          &Bundle::Stub::PrepareAsyncGetBundle,
+                          GetBundleRequest(),
+                          Deadline::After(10s));
+    auto outcome = RunTask(io_, std::move(call));
+    return outcome.response.ok() ? Ok() : Result<void>(outcome.response.error());
+  }
+
+  /// Needs one.
+  Result<void> Post(TlsTarget target) {
+    auto channel = MakeTlsChannel(std::move(target));
+    if (!channel.ok()) {
+      return channel.error();
+    }
+    auto call = CallUnary(thread_,
+                          *channel,
+                          &Agent::Stub::PrepareAsyncPostStatus,
+                          PostStatusRequest(),
+                          Deadline::After(10s));
+    auto outcome = RunTask(io_, std::move(call));
+    return outcome.response.ok() ? Ok() : Result<void>(outcome.response.error());
+  }
+
+  asio::io_context io_;
+  CompletionThread thread_;
+};
+
+RpcIdentity AgentFrom(const testkit::SpiffeCa& ca, std::chrono::seconds ends = 1h) {
+  testkit::LeafOptions leaf;
+  leaf.uris = {"spiffe://example.org/spire/agent/x"};
+  leaf.starts = -2h;
+  leaf.ends = ends;
+  auto issued = ca.Issue(leaf);
+  return RpcIdentity{std::move(issued.certificates), std::move(issued.key)};
+}
+
+TEST_F(ChannelTest, TrustedServerWithTheRightIdIsAccepted) {
+  const testkit::FakeSpireServer server;
+  EXPECT_THAT(Fetch(TrustingTarget(server)), IsOk());
+}
+
+TEST_F(ChannelTest, OneOfSeveralAuthoritiesIsEnough) {
+  const testkit::FakeSpireServer server;
+  const testkit::SpiffeCa other("example.org");
+  EXPECT_THAT(
+      Fetch(Target(server, TrustAuthorities{{other.certificate(), server.ca().certificate()}})),
+      IsOk());
+}
+
+TEST_F(ChannelTest, ServerOfAnotherAuthorityIsRefused) {
+  const testkit::FakeSpireServer server;
+  const testkit::SpiffeCa other("example.org");
+  EXPECT_THAT(Fetch(Target(server, TrustAuthorities{{other.certificate()}})),
+              FailsWithCode(Code::kUnavailable));
+}
+
+TEST_F(ChannelTest, ServerWithAnotherIdIsRefused) {
+  const testkit::FakeSpireServer server(
+      {.trust_domain = "example.org", .server_uris = {"spiffe://example.org/other"}});
+  EXPECT_THAT(
+      Fetch(TrustingTarget(server)),
+      FailsWith(Code::kUnavailable, HasSubstr("not that of spiffe://example.org/spire/server")));
+}
+
+TEST_F(ChannelTest, ServerWithTwoIdsIsRefused) {
+  const testkit::FakeSpireServer server(
+      {.trust_domain = "example.org",
+       .server_uris = {"spiffe://example.org/spire/server", "spiffe://example.org/other"}});
+  EXPECT_THAT(Fetch(TrustingTarget(server)), FailsWithCode(Code::kUnavailable));
+}
+
+TEST_F(ChannelTest, FirstContactAcceptsAnyChainButNotAnyId) {
+  const testkit::FakeSpireServer right;
+  EXPECT_THAT(Fetch(Target(right, TrustAnyChain{})), IsOk());
+  const testkit::FakeSpireServer wrong(
+      {.trust_domain = "example.org", .server_uris = {"spiffe://example.org/other"}});
+  EXPECT_THAT(Fetch(Target(wrong, TrustAnyChain{})), FailsWithCode(Code::kUnavailable));
+}
+
+TEST_F(ChannelTest, EmptyTrustIsRefusedBeforeAnyConnection) {
+  const testkit::FakeSpireServer server;
+  EXPECT_THAT(Fetch(Target(server, TrustAuthorities{})), FailsWithCode(Code::kInvalidArgument));
+}
+
+TEST_F(ChannelTest, ClientCertificateIsShown) {
+  const testkit::FakeSpireServer server;
+  auto target = TrustingTarget(server);
+  EXPECT_THAT(Post(target), FailsWithCode(Code::kUnauthenticated));
+  target.identity = AgentFrom(server.ca());
+  EXPECT_THAT(Post(target), IsOk());
+}
+
+TEST_F(ChannelTest, ChannelsNeverShareConnections) {
+  const testkit::FakeSpireServer server;
+  auto target = TrustingTarget(server);
+  target.identity = AgentFrom(server.ca());
+  const auto with_identity = MakeTlsChannel(target);
+  EXPECT_THAT(Post(target), IsOk());
+  target.identity.reset();
+  EXPECT_THAT(Post(target), FailsWithCode(Code::kUnauthenticated));
+}
+
+TEST_F(ChannelTest, ClientCertificateOfAnotherAuthorityOrPastItsEndGetsNoConnection) {
+  const testkit::FakeSpireServer server;
+  const testkit::SpiffeCa other("example.org");
+  auto target = TrustingTarget(server);
+  target.identity = AgentFrom(other);
+  EXPECT_THAT(Post(target), FailsWithCode(Code::kUnavailable));
+  target.identity = AgentFrom(server.ca(), -1h);
+  EXPECT_THAT(Post(target), FailsWithCode(Code::kUnavailable));
+}
+
+TEST_F(ChannelTest, ReconnectsAfterTheServerWasAway) {
+  testkit::FakeSpireServer server;
+  const auto target = TrustingTarget(server);
+  server.Stop();
+  EXPECT_THAT(Fetch(target), FailsWithCode(Code::kUnavailable));
+  server.Start();
+  EXPECT_THAT(Fetch(target), IsOk());
+}
+
+TEST(UnixChannelTest, NeedsAnAbsolutePath) {
+  EXPECT_THAT(MakeUnixChannel(""), FailsWithCode(Code::kInvalidArgument));
+  EXPECT_THAT(MakeUnixChannel("relative"), FailsWithCode(Code::kInvalidArgument));
+}
+
+}  // namespace
+}  // namespace credence
