@@ -226,7 +226,7 @@ Task<h2::UnaryReply> WorkloadApi::FetchJwtSvid(std::shared_ptr<h2::ServerCall> c
     }
     auto& answer = *response.add_svids();
     answer.set_spiffe_id((*svid)->id.text());
-    answer.set_svid((*svid)->token->data(), (*svid)->token->size());
+    answer.mutable_svid()->assign((*svid)->token->Reveal());
     answer.set_hint(entry->hint);
   }
   auto message = Serialize(response);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "agent/identity/renewal.h"
+#include "base/core/backoff.h"
 #include "base/core/log.h"
 
 namespace credence {

@@ -107,15 +107,23 @@ void WipeString(std::string& text) {
   text.clear();
 }
 
-std::string ProtectProcessMemory() {
-  std::string missing;
-  const rlimit no_core{0, 0};
-  if (setrlimit(RLIMIT_CORE, &no_core) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0) {
-    missing = "core dumps could not be turned off";
-  }
+std::string LockSecretMemory() {
   if (CRYPTO_secure_malloc_init(kSecureHeapBytes, kSmallestChunk) != 1) {
+    return "secret memory could not be locked (raise RLIMIT_MEMLOCK or grant CAP_IPC_LOCK)";
+  }
+  return "";
+}
+
+bool TurnCoreDumpsOff() {
+  const rlimit no_core{0, 0};
+  return setrlimit(RLIMIT_CORE, &no_core) == 0;
+}
+
+std::string ProtectProcessMemory() {
+  std::string missing = LockSecretMemory();
+  if (!TurnCoreDumpsOff() || prctl(PR_SET_DUMPABLE, 0) != 0) {
     missing += missing.empty() ? "" : "; ";
-    missing += "secret memory could not be locked (raise RLIMIT_MEMLOCK or grant CAP_IPC_LOCK)";
+    missing += "core dumps could not be turned off";
   }
   return missing;
 }

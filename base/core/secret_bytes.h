@@ -70,9 +70,13 @@ class WipeOnExit {
 /// Bytes shared by whoever sends them, wiped when the last one lets go.
 using SharedSecret = std::shared_ptr<const SecretBytes>;
 
-/// Sets up the locked memory and turns core dumps off (RLIMIT_CORE 0, PR_SET_DUMPABLE 0). Call once, first in
-/// main. Returns what could not be had ("" if all is well), for the log: memory locking needs
-/// RLIMIT_MEMLOCK or CAP_IPC_LOCK.
+/// Sets up the locked memory. Once, first in main. Returns what could not be had ("" if all is well), for the log:
+/// locking needs RLIMIT_MEMLOCK or CAP_IPC_LOCK.
+std::string LockSecretMemory();
+/// No core file of this process or of those it starts from now on. False if the system refuses.
+bool TurnCoreDumpsOff();
+/// LockSecretMemory and TurnCoreDumpsOff, and no attaching by others of our user (PR_SET_DUMPABLE): for the agent, which
+/// nobody has to attest. Returns what could not be had.
 std::string ProtectProcessMemory();
 
 }  // namespace credence

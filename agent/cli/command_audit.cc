@@ -1,0 +1,116 @@
+#include <unistd.h>
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "agent/cli/commands.h"
+#include "agent/cli/common_flags.h"
+#include "agent/governance/audit_reader.h"
+#include "base/core/clock.h"
+
+namespace credence {
+namespace {
+
+struct AuditOptions {
+  std::string file = "/var/log/credence/audit.jsonl";
+  std::size_t limit = 100;
+  std::string kind;
+  std::string result;
+  std::string since;
+  std::optional<uid_t> uid;
+  AuditFilter filter;
+  OutputFormat format = OutputFormat::kHuman;
+};
+
+Result<AuditFilter> MakeFilter(const AuditOptions& options) {
+  static const std::map<std::string, AuditKind> kKinds{{"decision", AuditKind::kDecision},
+                                                       {"exchange", AuditKind::kExchange}};
+  static const std::map<std::string, AuditResult> kResults{
+      {"allowed", AuditResult::kAllowed}, {"denied", AuditResult::kDenied}, {"failed", AuditResult::kFailed}};
+  AuditFilter filter = options.filter;
+  if (!options.kind.empty()) {
+    filter.kind = kKinds.at(options.kind);
+  }
+  if (!options.result.empty()) {
+    filter.result = kResults.at(options.result);
+  }
+  filter.uid = options.uid;
+  if (!options.since.empty()) {
+    if (const auto ago = ParseDuration(options.since); ago.ok()) {
+      filter.since = SystemClock().Now() - *ago;
+    } else {
+      const auto time = ParseTime(options.since);
+      if (!time.ok()) {
+        return Error(Code::kInvalidArgument,
+                     fmt::format("--since {}: expected 10m, 2h, 2026-11-22 or 2026-11-22T02:30:00Z", options.since));
+      }
+      filter.since = *time;
+    }
+  }
+  return filter;
+}
+
+ExitCode Audit(const AuditOptions& options) {
+  const auto filter = MakeFilter(options);
+  if (!filter.ok()) {
+    ReportError(filter.error().message());
+    return ExitCode::kBadUsage;
+  }
+  const auto page = ReadAuditLog(options.file, *filter, options.limit);
+  if (!page.ok()) {
+    ReportError(page.error().message());
+    if (page.error().code() == Code::kPermissionDenied) {
+      ReportError("the audit log is for its owner only: run this as root");
+    }
+    return ExitCodeFor(page.error().code()) == ExitCode::kDenied ? ExitCode::kDenied : ExitCode::kFailed;
+  }
+  for (const AuditEvent& event : page->events) {
+    if (options.format == OutputFormat::kJson) {
+      std::string line = EncodeAuditLine(event);
+      line.erase(line.find_last_not_of('\n') + 1);
+      PrintLine(line);
+    } else {
+      PrintLine(FormatAuditLine(event));
+    }
+  }
+  if (page->malformed > 0) {
+    ReportError(fmt::format("{} lines of {} are no audit events", page->malformed, options.file));
+  }
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddAuditCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
+  auto options = std::make_shared<AuditOptions>();
+  CLI::App* command = app.add_subcommand("audit", "Show who was given or refused what");
+  command->footer(
+      "Examples:\n"
+      "  credence audit                                       the latest 100 events\n"
+      "  credence audit --result denied --since 1h            refusals of the last hour\n"
+      "  credence audit --decision-id ID --output json        one decision and its exchanges, as stored");
+  command->add_option("--file", options->file, "Audit log to read")->capture_default_str();
+  command->add_option("--limit", options->limit, "Latest events to show")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  command->add_option("--kind", options->kind, "Only these: decision or exchange")
+      ->check(CLI::IsMember({"decision", "exchange"}));
+  command->add_option("--result", options->result, "Only these: allowed, denied or failed")
+      ->check(CLI::IsMember({"allowed", "denied", "failed"}));
+  command->add_option("--destination", options->filter.destination, "Only this destination");
+  command->add_option("--spiffe-id", options->filter.spiffe_id, "Only this identity");
+  command->add_option("--decision-id", options->filter.decision_id, "Only this decision");
+  command->add_option("--uid", options->uid, "Only callers with this user id");
+  command->add_option("--since", options->since, "Only later ones: 10m, 2h or a time");
+  AddOutputFlag(*command, options->format);
+  command->callback([options, action] { *action = [options] { return Audit(*options); }; });
+}
+
+}  // namespace credence

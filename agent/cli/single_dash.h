@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace credence {
+
+/// SPIRE writes long flags with one dash (-config, -logLevel=DEBUG) and takes two as well. Gives those of `run` and
+/// `check`, which take SPIRE's flags, their second dash; everything else stays.
+std::vector<std::string> WithDoubleDashes(std::vector<std::string> arguments);
+
+}  // namespace credence

@@ -1,0 +1,23 @@
+#include "agent/cli/single_dash.h"
+
+#include <gmock/gmock.h>
+
+namespace credence {
+namespace {
+
+using testing::ElementsAre;
+
+TEST(SingleDashTest, GivesSpireFlagsOfRunAndCheckTheirSecondDash) {
+  EXPECT_THAT(WithDoubleDashes({"run", "-config", "a.conf", "-logLevel=DEBUG", "--dataDir", "d"}),
+              ElementsAre("run", "--config", "a.conf", "--logLevel=DEBUG", "--dataDir", "d"));
+  EXPECT_THAT(WithDoubleDashes({"check", "-expandEnv"}), ElementsAre("check", "--expandEnv"));
+}
+
+TEST(SingleDashTest, LeavesShortFlagsAndOtherCommandsAlone) {
+  EXPECT_THAT(WithDoubleDashes({"run", "-h"}), ElementsAre("run", "-h"));
+  EXPECT_THAT(WithDoubleDashes({"exec", "-dkv", "--", "ls", "-la"}), ElementsAre("exec", "-dkv", "--", "ls", "-la"));
+  EXPECT_THAT(WithDoubleDashes({}), ElementsAre());
+}
+
+}  // namespace
+}  // namespace credence
