@@ -127,6 +127,10 @@ Result<SpiffeId> SpiffeId::Parse(std::string_view text) {
 }
 
 Result<SpiffeId> SpiffeId::FromParts(std::string_view trust_domain, std::string_view path) {
+  // Looked at apart: joined, a '/' in the name would become a part of the path.
+  if (const auto fault = TrustDomainFault(trust_domain)) {
+    return Invalid("trust domain", trust_domain, *fault);
+  }
   if (!path.empty() && path.front() != '/') {
     return Invalid("SPIFFE ID path", path, "it must start with '/'");
   }
