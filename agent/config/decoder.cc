@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <iterator>
 #include <limits>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -107,6 +109,16 @@ void Mistakes::Add(const Place& place, std::string message) {
                                     std::move(message)});
 }
 
+void Mistakes::AddMissing(const Place& place, std::string_view expected) {
+  const bool there = std::any_of(
+      mistakes_.begin(), mistakes_.end(), [&](const ConfigMistake& mistake) {
+        return mistake.key == place.key && Position{mistake.line, mistake.column} >= place.at;
+      });
+  if (!there) {
+    Add(place, fmt::format("is missing: expected {}", expected));
+  }
+}
+
 std::vector<ConfigMistake> Mistakes::Take() {
   std::stable_sort(mistakes_.begin(), mistakes_.end(), [](const auto& a, const auto& b) {
     const auto rank = [](const ConfigMistake& mistake) {
@@ -126,7 +138,7 @@ Section::Section(const Value& value, std::string path, Typing typing, Mistakes& 
 
 std::string Section::Name(std::string_view key) const {
   const bool bare = path_.empty() || path_.ends_with(' ');
-  return fmt::format("{}{}{}", path_, bare ? "" : ".", key);
+  return fmt::format("{}{}{}", path_, bare ? "" : ".", Printable(key));
 }
 
 Place Section::PlaceOf(std::string_view key) const {
@@ -272,22 +284,29 @@ std::optional<Section> Section::Block(std::string_view key) {
 std::vector<Section> Section::Blocks(std::string_view key) {
   NoteKnown(key);
   std::vector<Section> blocks;
+  for (const Entry& entry : *entries_) {
+    if (SameKey(entry.key, key)) {
+      std::vector<Section> more = BlocksOf(entry);
+      std::move(more.begin(), more.end(), std::back_inserter(blocks));
+    }
+  }
+  return blocks;
+}
+
+std::vector<Section> Section::BlocksOf(const Entry& entry) {
+  NoteKnown(entry.key);
+  std::vector<Section> blocks;
   const auto add = [&](const Value& value) {
     if (value.kind == ValueKind::kObject) {
-      blocks.emplace_back(value, Name(key), typing_, *mistakes_);
+      blocks.emplace_back(value, Name(entry.key), typing_, *mistakes_);
     } else {
-      Add({value.at, Name(key)}, fmt::format("expected a block, found {}", DescribeFound(value)));
+      Add({value.at, Name(entry.key)}, fmt::format("expected a block, found {}", DescribeFound(value)));
     }
   };
-  for (const Entry& entry : *entries_) {
-    if (!SameKey(entry.key, key)) {
-      continue;
-    }
-    if (entry.value.kind == ValueKind::kList && typing_ == Typing::kAsSpire) {
-      std::for_each(entry.value.items.begin(), entry.value.items.end(), add);
-    } else {
-      add(entry.value);
-    }
+  if (entry.value.kind == ValueKind::kList && typing_ == Typing::kAsSpire) {
+    std::for_each(entry.value.items.begin(), entry.value.items.end(), add);
+  } else {
+    add(entry.value);
   }
   return blocks;
 }
@@ -307,7 +326,7 @@ void Section::Unserved(const UnservedSetting& setting) {
 
 void Section::Missing(std::string_view key, std::string_view expected) {
   NoteKnown(key);
-  Add({at_, Name(key)}, fmt::format("is missing: expected {}", expected));
+  mistakes_->AddMissing({at_, Name(key)}, expected);
 }
 
 void Section::Finish() {
@@ -315,8 +334,7 @@ void Section::Finish() {
     const bool known = std::any_of(
         known_.begin(), known_.end(), [&](const std::string& key) { return SameKey(entry.key, key); });
     if (!known) {
-      const std::string shown = Quoted(entry.key);
-      Add({entry.at, Name(shown.substr(1, shown.size() - 2))}, "unknown key" + DidYouMean(entry.key, known_));
+      Add({entry.at, Name(entry.key)}, "unknown key" + DidYouMean(entry.key, known_));
     }
   }
 }

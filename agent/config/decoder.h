@@ -32,6 +32,8 @@ class Mistakes {
   explicit Mistakes(std::string file) : file_(std::move(file)) {}
 
   void Add(const Place& place, std::string message);
+  /// "is missing: expected ...", unless there is a mistake about the same key from `place` on already.
+  void AddMissing(const Place& place, std::string_view expected);
   const std::string& file() const { return file_; }
   bool empty() const { return mistakes_.empty(); }
   /// In the order of the file; those about the file as a whole and about flags last.
@@ -83,7 +85,8 @@ class Section {
   std::optional<Section> Block(std::string_view key);
   /// All objects at `key`: a block may be repeated, or be a list of objects (JSON).
   std::vector<Section> Blocks(std::string_view key);
-  /// Any scalar, as written.
+  /// The object or objects that `entry`, one of entries(), holds; no longer unknown.
+  std::vector<Section> BlocksOf(const Entry& entry);
   const std::vector<Entry>& entries() const { return *entries_; }
 
   /// The value at `key`; repeats are a mistake.
@@ -118,6 +121,8 @@ class Section {
 std::string DescribeFound(const Value& value);
 /// `text` in double quotes, cut to 60 bytes, with '?' for what does not print.
 std::string Quoted(std::string_view text);
+/// The same without quotes, for keys.
+std::string Printable(std::string_view text);
 /// "; did you mean "x"?" for the nearest of `candidates`, "" if none is near.
 std::string DidYouMean(std::string_view word, const std::vector<std::string>& candidates);
 /// "a, b or c".

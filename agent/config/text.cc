@@ -38,23 +38,23 @@ std::size_t EditDistance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string Quoted(std::string_view text) {
-  std::string quoted = "\"";
+std::string Printable(std::string_view text) {
+  std::string printable;
   for (const char c : text.substr(0, kMaxQuotedBytes)) {
-    quoted += c >= ' ' && c <= '~' && c != '"' ? c : '?';
+    printable += c >= ' ' && c <= '~' && c != '"' ? c : '?';
   }
-  return quoted + (text.size() > kMaxQuotedBytes ? "...\"" : "\"");
+  return printable + (text.size() > kMaxQuotedBytes ? "..." : "");
 }
+
+std::string Quoted(std::string_view text) { return "\"" + Printable(text) + "\""; }
 
 std::string DescribeFound(const Value& value) {
   switch (value.kind) {
     case ValueKind::kNull:
       return "nothing";
     case ValueKind::kBool:
-    case ValueKind::kNumber: {
-      const std::string quoted = Quoted(value.text);
-      return quoted.substr(1, quoted.size() - 2);
-    }
+    case ValueKind::kNumber:
+      return Printable(value.text);
     case ValueKind::kString:
       return Quoted(value.text);
     case ValueKind::kList:
@@ -75,7 +75,9 @@ std::string DidYouMean(std::string_view word, const std::vector<std::string>& ca
     if (candidate.size() > kMaxComparedBytes) {
       continue;
     }
-    const std::size_t distance = EditDistance(word, candidate);
+    // A word cut short is near too.
+    const bool cut = word.size() >= 4 && candidate.starts_with(word);
+    const std::size_t distance = cut ? 1 : EditDistance(word, candidate);
     if (distance < least) {
       least = distance;
       nearest = &candidate;

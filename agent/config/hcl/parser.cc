@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "agent/config/hcl/lexer.h"
+#include "agent/config/hcl/utf8.h"
 
 namespace credence::hcl {
 namespace {

@@ -1,6 +1,6 @@
-#include <cstdint>
+#include "agent/config/hcl/utf8.h"
 
-#include "agent/config/hcl/lexer.h"
+#include <cstdint>
 
 namespace credence::hcl {
 namespace {

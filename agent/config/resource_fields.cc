@@ -1,0 +1,137 @@
+#include "agent/config/resource_fields.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace credence {
+
+using std::chrono_literals::operator""ms;
+
+std::optional<std::chrono::milliseconds> ReadMaxTtl(Section& spec) {
+  const auto ttl = spec.Duration("max_ttl");
+  if (ttl && ttl->value <= 0ms) {
+    spec.Add(ttl->place, "expected more than zero");
+  }
+  return ttl ? std::optional(ttl->value) : std::nullopt;
+}
+
+std::optional<Section> RequiredBlock(Section& section, std::string_view key, std::string_view expected) {
+  auto block = section.Block(key);
+  if (!block) {
+    section.Missing(key, expected);
+  }
+  return block;
+}
+
+std::optional<SpiffeId> ReadSpiffeId(Section& subject) {
+  const auto text = subject.Text("spiffe_id");
+  if (!text) {
+    subject.Missing("spiffe_id", "the SPIFFE ID of the workload");
+    return std::nullopt;
+  }
+  const auto id = SpiffeId::Parse(text->value);
+  if (!id.ok()) {
+    subject.Add(text->place, id.error().message());
+    return std::nullopt;
+  }
+  return *id;
+}
+
+SelectorSet ReadSelectors(Section& subject) {
+  std::vector<Selector> selectors;
+  if (const auto list = subject.TextList("selectors")) {
+    for (const auto& item : list->value) {
+      const auto selector = Selector::Parse(item.value);
+      if (selector.ok()) {
+        selectors.push_back(*selector);
+      } else {
+        subject.Add(item.place, selector.error().message());
+      }
+    }
+  }
+  return SelectorSet(std::move(selectors));
+}
+
+Assurance ReadAssurance(Section& subject) {
+  if (const auto text = subject.Text("assurance")) {
+    const auto assurance = ParseAssurance(text->value);
+    if (assurance.ok()) {
+      return *assurance;
+    }
+    subject.Add(text->place, fmt::format("expected pinned or opened_by_pid, found {}", Quoted(text->value)));
+  }
+  return Assurance::kOpenedByPid;
+}
+
+std::vector<DeliveryForm> ReadDeliver(Section& spec) {
+  const auto list = spec.TextList("deliver");
+  if (!list) {
+    return {DeliveryForm::kApi};
+  }
+  if (list->value.empty()) {
+    spec.Add(list->place, "expected at least one form of delivery: api");
+  }
+  std::vector<DeliveryForm> forms;
+  for (const auto& form : list->value) {
+    if (form.value != "api") {
+      spec.Add(form.place, fmt::format("{} is not a form of delivery: expected api", Quoted(form.value)));
+    } else if (!forms.empty()) {
+      spec.Add(form.place, "api is there twice");
+    } else {
+      forms.push_back(DeliveryForm::kApi);
+    }
+  }
+  return forms;
+}
+
+Settings ReadSettings(Section& settings) {
+  Settings read;
+  for (const Entry& entry : settings.entries()) {
+    const Value& value = entry.value;
+    const bool scalar =
+        value.kind == ValueKind::kString || value.kind == ValueKind::kNumber || value.kind == ValueKind::kBool;
+    settings.Find(entry.key);
+    if (!scalar) {
+      settings.Add({value.at, settings.Name(entry.key)},
+                   fmt::format("expected a text, a number, true or false; found {}", DescribeFound(value)));
+    }
+    read.try_emplace(entry.key, value.text);
+  }
+  return read;
+}
+
+namespace {
+
+/// The setting that a line of an adapter's starts with, as in "address: expected https".
+const Entry* NamedFirst(const Section* settings, std::string_view line) {
+  if (settings == nullptr) {
+    return nullptr;
+  }
+  const std::string_view word = line.substr(0, line.find_first_of(": "));
+  const auto& entries = settings->entries();
+  const auto found =
+      std::find_if(entries.begin(), entries.end(), [&](const Entry& entry) { return entry.key == word; });
+  return found == entries.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+void AddAdapterMistakes(Section& spec, const Section* settings, std::string_view lines) {
+  while (!lines.empty()) {
+    const std::size_t end = std::min(lines.find('\n'), lines.size());
+    const std::string_view line = lines.substr(0, end);
+    lines.remove_prefix(std::min(end + 1, lines.size()));
+    if (line.empty()) {
+      continue;
+    }
+    Place place = spec.PlaceOf("settings");
+    if (const Entry* named = NamedFirst(settings, line)) {
+      place.at = named->at;
+    }
+    spec.Add(place, std::string(line));
+  }
+}
+
+}  // namespace credence
