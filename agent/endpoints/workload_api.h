@@ -38,6 +38,13 @@ class WorkloadApi {
 
   void Register(h2::Server& server);
 
+  /// The methods themselves; Register makes them answer on the wire.
+  Task<h2::Status> FetchX509Svid(std::shared_ptr<h2::ServerCall> call);
+  Task<h2::Status> FetchX509Bundles(std::shared_ptr<h2::ServerCall> call);
+  Task<h2::Status> FetchJwtBundles(std::shared_ptr<h2::ServerCall> call);
+  Task<h2::UnaryReply> FetchJwtSvid(std::shared_ptr<h2::ServerCall> call, std::string request);
+  Task<h2::UnaryReply> ValidateJwt(std::shared_ptr<h2::ServerCall> call, std::string request);
+
  private:
   /// A caller's selectors and the entries they earn now.
   struct Identified {
@@ -50,12 +57,6 @@ class WorkloadApi {
 
   Task<Result<Identified>> Identify(std::shared_ptr<h2::ServerCall> call, Deadline deadline);
   Task<h2::Status> FollowChanges(std::shared_ptr<h2::ServerCall> call, Snapshot snapshot, WithoutIdentity mode);
-
-  Task<h2::Status> FetchX509Svid(std::shared_ptr<h2::ServerCall> call);
-  Task<h2::Status> FetchX509Bundles(std::shared_ptr<h2::ServerCall> call);
-  Task<h2::Status> FetchJwtBundles(std::shared_ptr<h2::ServerCall> call);
-  Task<h2::UnaryReply> FetchJwtSvid(std::shared_ptr<h2::ServerCall> call, std::string request);
-  Task<h2::UnaryReply> ValidateJwt(std::shared_ptr<h2::ServerCall> call, std::string request);
 
   Result<SharedSecret> X509Bundles(const std::vector<SharedEntry>& entries) const;
   Result<SharedSecret> JwtBundles(const std::vector<SharedEntry>& entries) const;

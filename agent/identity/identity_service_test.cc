@@ -1,0 +1,198 @@
+#include "agent/identity/identity_service.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <gmock/gmock.h>
+
+#include "agent/identity/testing/fake_server_client.h"
+#include "base/core/testing/result_matchers.h"
+#include "base/core/testing/run_task.h"
+
+namespace credence {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const TrustDomain kDomain = TrustDomain::Parse("example.org").value();
+
+class IdentityServiceTest : public testing::Test {
+ protected:
+  void Start(std::size_t cache_max_size = 1000) {
+    IdentityService::Options options{.trust_domain = kDomain};
+    options.sync_interval = milliseconds(20);
+    options.x509.cache_max_size = cache_max_size;
+    service_ = std::make_unique<IdentityService>(
+        io_.get_executor(), pool_, server_, clock_, options, [this](SharedBundle bundle) { bundles_.push_back(bundle); });
+    service_->Start();
+  }
+
+  ~IdentityServiceTest() override {
+    if (service_) {
+      RunTask(io_, service_->Stop());
+    }
+  }
+
+  void Add(RegistrationEntry entry) {
+    const std::string id = entry.id;
+    server_.entries.insert_or_assign(id, std::move(entry));
+  }
+
+  /// Runs until `done`, at most five seconds.
+  bool Until(std::function<bool()> done) {
+    const auto end = std::chrono::steady_clock::now() + seconds(5);
+    while (!done() && std::chrono::steady_clock::now() < end) {
+      RunTask(io_, Sleep(milliseconds(5)));
+    }
+    return done();
+  }
+
+  IdentityStore& store() { return service_->store(); }
+  std::string CertificateOf(const std::string& id) {
+    const SharedX509Svid held = store().FindX509(id);
+    return held ? held->svid.chain.certificates[0] : "";
+  }
+
+  asio::io_context io_;
+  asio::thread_pool pool_{2};
+  FakeClock clock_{FromUnixSeconds(1'700'000'000)};
+  FakeServerClient server_{clock_};
+  std::vector<SharedBundle> bundles_;
+  std::unique_ptr<IdentityService> service_;
+};
+
+TEST_F(IdentityServiceTest, SignsEntriesAheadAndHandsOnTheBundleOnce) {
+  Add(MakeEntry("a", "unix:uid:1"));
+  Add(MakeEntry("b", "unix:uid:2"));
+  Start();
+  ASSERT_TRUE(Until([&] { return store().x509_svids().size() == 2; }));
+  RunTask(io_, Sleep(milliseconds(100)));
+  EXPECT_EQ(server_.serial, 2) << "fresh SVIDs are left alone";
+  ASSERT_EQ(bundles_.size(), 1U);
+  EXPECT_THAT(bundles_[0]->x509_authorities, ElementsAre("root"));
+  EXPECT_EQ(service_->sync_status().error, "");
+}
+
+TEST_F(IdentityServiceTest, RenewsAtHalfOfLife) {
+  Add(MakeEntry("a", "unix:uid:1"));
+  Start();
+  ASSERT_TRUE(Until([&] { return CertificateOf("a") == "certificate 1"; }));
+  clock_.Advance(minutes(26));
+  RunTask(io_, Sleep(milliseconds(200)));
+  EXPECT_EQ(CertificateOf("a"), "certificate 1");
+  clock_.Advance(minutes(8));
+  EXPECT_TRUE(Until([&] { return CertificateOf("a") == "certificate 2"; }));
+}
+
+TEST_F(IdentityServiceTest, SignsAgainWhenTheEntryChanged) {
+  Add(MakeEntry("a", "unix:uid:1"));
+  Start();
+  ASSERT_TRUE(Until([&] { return CertificateOf("a") == "certificate 1"; }));
+  server_.entries.at("a").revision = 2;
+  EXPECT_TRUE(Until([&] { return CertificateOf("a") == "certificate 2"; }));
+}
+
+TEST_F(IdentityServiceTest, EntryThatIsGoneTakesItsSvidAlong) {
+  Add(MakeEntry("a", "unix:uid:1"));
+  Start();
+  ASSERT_TRUE(Until([&] { return CertificateOf("a") == "certificate 1"; }));
+  server_.entries.clear();
+  EXPECT_TRUE(Until([&] { return store().entries()->empty() && store().x509_svids().empty(); }));
+}
+
+TEST_F(IdentityServiceTest, ServerAwayLeavesWhatIsThereAndSaysSo) {
+  Add(MakeEntry("a", "unix:uid:1"));
+  Start();
+  ASSERT_TRUE(Until([&] { return CertificateOf("a") == "certificate 1"; }));
+  server_.away = true;
+  ASSERT_TRUE(Until([&] { return !service_->sync_status().error.empty(); }));
+  EXPECT_THAT(service_->sync_status().error, HasSubstr("server away"));
+  EXPECT_EQ(CertificateOf("a"), "certificate 1");
+  server_.away = false;
+  EXPECT_TRUE(Until([&] { return service_->sync_status().error.empty(); }));
+}
+
+TEST_F(IdentityServiceTest, OneRefusedEntryDoesNotHoldUpTheOthersNorIsItAskedForAtOnceAgain) {
+  Add(MakeEntry("a", "unix:uid:1"));
+  Add(MakeEntry("b", "unix:uid:2"));
+  server_.refused = "a";
+  Start();
+  ASSERT_TRUE(Until([&] { return store().FindX509("b") != nullptr; }));
+  RunTask(io_, Sleep(milliseconds(200)));
+  EXPECT_EQ(store().FindX509("a"), nullptr);
+  EXPECT_THAT(server_.batches, ElementsAre(2));
+}
+
+TEST_F(IdentityServiceTest, SvidForAnotherIdIsNotServed) {
+  Add(MakeEntry("a", "unix:uid:1"));
+  server_.forged = "a";
+  Start();
+  ASSERT_TRUE(Until([&] { return !server_.batches.empty(); }));
+  RunTask(io_, Sleep(milliseconds(50)));
+  EXPECT_EQ(store().FindX509("a"), nullptr);
+  EXPECT_THAT(RunTask(io_, service_->NewJwtSvid("a", {"aud"}, Deadline::After(seconds(1)))),
+              FailsWith(Code::kInternal, HasSubstr("someone-else")));
+}
+
+TEST_F(IdentityServiceTest, CapLimitsWhatIsSignedAheadButNotWhatCallersHold) {
+  Add(MakeEntry("a", "unix:uid:1"));
+  Add(MakeEntry("b", "unix:uid:2"));
+  Add(MakeEntry("c", "unix:uid:3"));
+  Start(2);
+  ASSERT_TRUE(Until([&] { return store().x509_svids().size() == 2; }));
+  ASSERT_EQ(store().FindX509("c"), nullptr);
+  const auto match = store().Match(SelectorSet({Selector::Parse("unix:uid:3").value()}));
+  const auto hold = service_->Want(match);
+  EXPECT_TRUE(Until([&] { return store().FindX509("c") != nullptr && store().x509_svids().size() == 2; }))
+      << "the one in use displaces one that is not";
+}
+
+TEST_F(IdentityServiceTest, EntryWithoutPrefetchIsSignedWhenWanted) {
+  RegistrationEntry entry = MakeEntry("a", "unix:uid:1");
+  entry.no_x509_prefetch = true;
+  Add(entry);
+  Start();
+  ASSERT_TRUE(Until([&] { return store().synced(); }));
+  RunTask(io_, Sleep(milliseconds(50)));
+  ASSERT_EQ(store().FindX509("a"), nullptr);
+  const auto hold = service_->Want(store().Match(SelectorSet({Selector::Parse("unix:uid:1").value()})));
+  EXPECT_TRUE(Until([&] { return store().FindX509("a") != nullptr; }));
+}
+
+TEST_F(IdentityServiceTest, FederatedBundlesFollowTheEntries) {
+  RegistrationEntry entry = MakeEntry("a", "unix:uid:1");
+  entry.federates_with = {TrustDomain::Parse("other.org").value(), TrustDomain::Parse("unknown.org").value()};
+  Add(entry);
+  Start();
+  ASSERT_TRUE(Until([&] { return store().federated_bundles().contains("other.org"); }));
+  EXPECT_FALSE(store().federated_bundles().contains("unknown.org"));
+  server_.entries.at("a").federates_with.clear();
+  EXPECT_TRUE(Until([&] { return store().federated_bundles().empty(); }));
+}
+
+TEST_F(IdentityServiceTest, FreshJwtSvidsNeverComeFromTheCache) {
+  Add(MakeEntry("a", "unix:uid:1"));
+  Start();
+  ASSERT_TRUE(Until([&] { return store().synced(); }));
+  ASSERT_THAT(RunTask(io_, service_->NewJwtSvid("a", {"aud"}, Deadline::After(seconds(1)))), IsOk());
+  ASSERT_THAT(RunTask(io_, service_->NewJwtSvid("a", {"aud"}, Deadline::After(seconds(1)))), IsOk());
+  EXPECT_EQ(server_.jwts, 2);
+  EXPECT_THAT(RunTask(io_, service_->NewJwtSvid("gone", {"aud"}, Deadline::After(seconds(1)))),
+              FailsWithCode(Code::kNotFound));
+}
+
+TEST_F(IdentityServiceTest, StopsTwice) {
+  Start();
+  RunTask(io_, service_->Stop());
+  RunTask(io_, service_->Stop());
+}
+
+}  // namespace
+}  // namespace credence
