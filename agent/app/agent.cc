@@ -138,7 +138,7 @@ struct Agent::Core::Parts {
   AuditGate audit;
   std::vector<std::unique_ptr<DestinationAdapter>> adapters;
   ResourceStore resources;
-  SystemAccountDatabase accounts;
+  SystemAccounts accounts;
   WorkloadAttestation attestation;
   std::unique_ptr<KeyManager> keys;
   std::unique_ptr<NodeAttestor> node_attestor;
