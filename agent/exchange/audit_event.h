@@ -68,7 +68,8 @@ class AuditSink {
  public:
   virtual ~AuditSink() = default;
 
-  /// Returns once the event is on disk. Errors: any; then nothing that the event announces may happen.
+  /// Returns once the event is on disk. Errors: any; then nothing that the event announces may
+  /// happen.
   virtual Task<Result<void>> Write(AuditEvent event) = 0;
 };
 

@@ -11,8 +11,11 @@
 
 #include "agent/config/resources.h"
 #include "agent/exchange/audit_event.h"
+#include "agent/exchange/broker_refusal.h"
+#include "agent/exchange/exchanger.h"
 #include "agent/exchange/fresh_jwt_source.h"
 #include "agent/exchange/policy.h"
+#include "agent/exchange/uid_budget.h"
 #include "base/core/backoff.h"
 #include "base/core/clock.h"
 #include "base/core/deadline.h"
@@ -49,19 +52,6 @@ struct IssuedCredential {
   std::string grant;
 };
 
-struct BrokerRefusal {
-  /// kPermissionDenied, kNotFound, kInvalidArgument: the request will not succeed as it is.
-  /// kUnavailable, kResourceExhausted, kDeadlineExceeded: it may later. kFailedPrecondition: the
-  /// set-up at the server or the vendor has to change.
-  Code code = Code::kPermissionDenied;
-  /// Which fact differed, or what failed.
-  std::string fact;
-  /// What would make it succeed; may be "".
-  std::string fix;
-  /// When trying again makes sense, if known.
-  std::optional<WallTime> retry_at;
-};
-
 struct BrokerAnswer {
   /// Finds the decision in the audit log; "" if none was reached.
   std::string decision_id;
@@ -80,24 +70,20 @@ struct BrokerAnswer {
 class Broker {
  public:
   struct Options {
-    /// Longest for one call to a vendor, and for one exchange with all its retries.
-    std::chrono::milliseconds attempt_timeout{30'000};
+    Exchanger::Options exchange;
+    /// Longest for one exchange with all its retries. It goes on for the next caller when its
+    /// callers have left.
     std::chrono::milliseconds exchange_timeout{60'000};
-    /// Calls to one destination at a time, and how many more may wait for their turn.
-    std::size_t concurrency = 8;
-    std::size_t max_waiting = 256;
     /// Credentials held in all, and for one identity at one destination (parameters differ).
     std::size_t max_credentials = 10'000;
     std::size_t max_per_identity = 64;
-    /// How long a "no" from a vendor is remembered.
-    std::chrono::milliseconds denial_memory{30'000};
-    Backoff::Options retry{.initial = std::chrono::milliseconds(500),
-                           .cap = std::chrono::milliseconds(10'000)};
-    /// Waits between tries while a vendor's trust configuration spreads.
-    std::chrono::milliseconds propagation_wait{10'000};
-    /// JWT-SVIDs without jti that are signed in one second may be the same bytes; how long to wait
-    /// for another.
-    std::chrono::milliseconds repeated_svid_wait{1'100};
+    /// Requests of one user, so that none can fill the disk with audit events: those that are
+    /// decided, and those that may be refused.
+    UidBudget::Options decisions{.burst = 20'000, .per_second = 1'000};
+    UidBudget::Options refusals{.burst = 200, .per_second = 5};
+    /// Waits between background refreshes that fail.
+    Backoff::Options refresh_retry{.initial = std::chrono::milliseconds(5'000),
+                                   .cap = std::chrono::milliseconds(60'000)};
   };
 
   Broker(asio::any_io_executor executor,
@@ -117,7 +103,8 @@ class Broker {
   /// For the commands in refusals.
   void SetAgentId(std::string agent_id);
 
-  /// Never fails in any other way than a refusal.
+  /// Never fails in any other way than a refusal. A caller that is cancelled leaves its exchange
+  /// running for the next.
   Task<BrokerAnswer> Get(CredentialQuery query);
 
   /// The destinations the caller may use. The pointers hold until the resources change: use them

@@ -45,7 +45,7 @@ struct PolicyContext {
 };
 
 /// Why a request was refused, and what would make it succeed.
-struct Refusal {
+struct PolicyRefusal {
   Code code = Code::kPermissionDenied;
   /// The grant that came nearest; "" if none did.
   std::string grant;
@@ -70,7 +70,7 @@ struct Allowance {
 struct Decision {
   /// nullopt: refused.
   std::optional<Allowance> allowed;
-  Refusal refusal;
+  PolicyRefusal refusal;
 };
 
 /// May the caller have a credential of this destination? The first identity that some grant fits

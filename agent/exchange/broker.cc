@@ -1,0 +1,311 @@
+#include "agent/exchange/broker.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "agent/exchange/broker_core.h"
+#include "base/core/log.h"
+#include "base/crypto/digest.h"
+
+namespace credence {
+namespace {
+
+const Resources& Of(const SharedResources& resources) {
+  static const auto* const kNone = new Resources();
+  return resources ? *resources : *kNone;
+}
+
+PolicyQuery PolicyQueryOf(const CredentialQuery& query) {
+  return PolicyQuery{.identities = query.identities,
+                     .selectors = query.subject.selectors,
+                     .assurance = query.subject.assurance,
+                     .uid = query.subject.uid,
+                     .destination = query.destination,
+                     .spiffe_id = query.spiffe_id,
+                     .parameters = query.parameters};
+}
+
+BrokerRefusal ToBrokerRefusal(const PolicyRefusal& refusal) {
+  return BrokerRefusal{.code = refusal.code, .fact = refusal.reason, .fix = refusal.fix};
+}
+
+BrokerRefusal Stopping() {
+  return BrokerRefusal{.code = Code::kUnavailable, .fact = "the agent is stopping"};
+}
+
+BrokerRefusal Changed(const std::string& destination) {
+  return BrokerRefusal{
+      .code = Code::kUnavailable,
+      .fact = fmt::format("destination {} or its grants changed meanwhile", destination),
+      .fix = "ask again"};
+}
+
+/// A name that a grant would never hold, whatever a caller sends.
+constexpr std::size_t kMaxDestinationName = 253;
+
+}  // namespace
+
+Broker::Core::Core(asio::any_io_executor executor,
+                   const Clock& clock,
+                   Watch<SharedResources>& resources,
+                   FreshJwtSource& jwt_source,
+                   AuditSink& audit,
+                   Options options)
+    : clock_(clock),
+      resources_(resources),
+      audit_(audit),
+      options_(options),
+      exchanger_(clock, jwt_source, audit, options.exchange),
+      cache_(options.max_credentials, options.max_per_identity),
+      decisions_(options.decisions),
+      refusals_(options.refusals),
+      upkeep_(executor, SteadyTime::max()),
+      running_(executor) {}
+
+Task<BrokerAnswer> Broker::Core::Get(CredentialQuery query) {
+  Request request{.query = std::move(query)};
+  if (stopping_) {
+    request.answer.refusal = Stopping();
+    co_return std::move(request.answer);
+  }
+  if (request.query.destination.size() > kMaxDestinationName) {
+    request.answer.refusal = {.code = Code::kInvalidArgument,
+                              .fact = "the name of the destination is too long"};
+    co_return std::move(request.answer);
+  }
+  const uid_t uid = request.query.subject.uid;
+  const SteadyTime now = clock_.SteadyNow();
+  request.policy = PolicyQueryOf(request.query);
+  request.snapshot = resources_.value();
+  Decision decision = Decide(Of(request.snapshot), request.policy, Context());
+  const bool within = decisions_.Take(uid, now) && (decision.allowed || refusals_.Take(uid, now));
+  if (!within) {
+    request.answer.refusal = RefuseFlood(uid);
+    co_return std::move(request.answer);
+  }
+  request.answer.decision_id = RandomUuid();
+  if (!decision.allowed) {
+    co_return co_await Refuse(std::move(request), std::move(decision.refusal));
+  }
+  co_return co_await Allow(std::move(request), *std::move(decision.allowed));
+}
+
+/// Each decision is a line in the audit log; a user who floods must not fill the disk with them.
+BrokerRefusal Broker::Core::RefuseFlood(uid_t uid) {
+  constexpr auto kLogEvery = std::chrono::seconds(10);
+  ++floods_unlogged_;
+  if (!next_flood_log_ || next_flood_log_->Passed()) {
+    next_flood_log_ = Deadline::After(kLogEvery);
+    LogWarn("Requests for credentials come too fast and are not decided",
+            {{"uid", uid}, {"requests", std::exchange(floods_unlogged_, 0)}});
+  }
+  return BrokerRefusal{.code = Code::kResourceExhausted,
+                       .fact = fmt::format("uid {} asks for credentials too often", uid),
+                       .fix = "wait, and keep a credential until its refresh_at"};
+}
+
+AuditEvent Broker::Core::DecisionEvent(const Request& request) const {
+  AuditEvent event;
+  event.kind = AuditKind::kDecision;
+  event.time = clock_.Now();
+  event.decision_id = request.answer.decision_id;
+  event.subject = request.query.subject;
+  event.destination = request.query.destination;
+  event.action = "get";
+  return event;
+}
+
+Task<BrokerAnswer> Broker::Core::Refuse(Request request, PolicyRefusal refusal) {
+  AuditEvent event = DecisionEvent(request);
+  event.result = AuditResult::kDenied;
+  if (!request.query.identities.empty()) {
+    event.subject.spiffe_id = request.query.identities.front().id.text();
+  }
+  event.grant = refusal.grant;
+  event.reason = refusal.audit_reason;
+  event.fix = refusal.audit_fix;
+  const auto written = co_await audit_.Write(std::move(event));
+  if (!written.ok()) {
+    // A refusal hands out nothing, so it stands; status shows that the log fails.
+    request.answer.decision_id = "";
+  }
+  request.answer.refusal = ToBrokerRefusal(refusal);
+  co_return std::move(request.answer);
+}
+
+Task<BrokerAnswer> Broker::Core::Allow(Request request, Allowance allowance) {
+  const CredentialKey key{
+      allowance.identity.id.text(), allowance.destination->name, request.query.parameters};
+  auto slot = cache_.Find(key);
+  if (slot && !slot->MadeFor(*allowance.destination)) {
+    slot = nullptr;
+  }
+  std::optional<IssuedCredential> issued;
+  if (slot && slot->credential &&
+      slot->Life(allowance.max_ttl).Serves(clock_.Now(), request.query.min_ttl)) {
+    issued = Issue(*slot, allowance);
+  }
+  const bool denied = !issued && slot && slot->DeniedAt(clock_.SteadyNow());
+  if (denied) {
+    request.answer.refusal = slot->denial->refusal;
+  }
+  AuditEvent event = AllowedEvent(request, allowance, issued);
+  if (denied) {
+    event.result = AuditResult::kFailed;
+    event.reason +=
+        fmt::format("; the vendor's answer is remembered: {}", request.answer.refusal.fact);
+  }
+  const auto written = co_await audit_.Write(std::move(event));
+  if (!written.ok()) {
+    request.answer.refusal = AuditRefusal(written.error());
+    co_return std::move(request.answer);
+  }
+  if (issued) {
+    NoteUse(*slot, request, allowance);
+    RefreshIfDue(slot, clock_.Now());
+    request.answer.issued = std::move(issued);
+  }
+  if (denied || request.answer.issued) {
+    co_return std::move(request.answer);
+  }
+  co_return co_await AwaitExchange(std::move(request), std::move(allowance));
+}
+
+AuditEvent Broker::Core::AllowedEvent(const Request& request,
+                                      const Allowance& allowance,
+                                      const std::optional<IssuedCredential>& cached) const {
+  AuditEvent event = DecisionEvent(request);
+  event.subject.spiffe_id = allowance.identity.id.text();
+  event.grant = allowance.grant->name;
+  event.result = AuditResult::kAllowed;
+  event.reason = fmt::format("grant {} allows it", allowance.grant->name);
+  if (cached) {
+    event.from_cache = true;
+    event.expires_at = cached->expires_at;
+    event.request_id = cached->credential->request_id;
+  }
+  return event;
+}
+
+void Broker::Core::NoteUse(CredentialSlot& slot,
+                           const Request& request,
+                           const Allowance& allowance) {
+  slot.last_order = ExchangeOrder{.subject = request.query.subject,
+                                  .decision_id = request.answer.decision_id,
+                                  .grant = allowance.grant->name,
+                                  .identity = allowance.identity,
+                                  .destination = allowance.destination->name,
+                                  .target = allowance.destination->target,
+                                  .parameters = request.query.parameters,
+                                  .renew = nullptr};
+  slot.last_order->subject.spiffe_id = allowance.identity.id.text();
+  slot.max_ttl = allowance.max_ttl;
+  slot.last_used = clock_.SteadyNow();
+  slot.used_since_refresh = true;
+}
+
+IssuedCredential Broker::Core::Issue(const CredentialSlot& slot, const Allowance& allowance) {
+  const CredentialLife life = slot.Life(allowance.max_ttl);
+  return IssuedCredential{.credential = slot.credential,
+                          .expires_at = life.expires_at,
+                          // Late enough for the background refresh to have been there.
+                          .refresh_at = life.RefreshAt(1),
+                          .spiffe_id = slot.key.spiffe_id,
+                          .grant = allowance.grant->name};
+}
+
+Task<BrokerAnswer> Broker::Core::AwaitExchange(Request request, Allowance allowance) {
+  const bool changed = resources_.value() != request.snapshot;
+  if (stopping_ || changed) {
+    request.answer.refusal = stopping_ ? Stopping() : Changed(request.query.destination);
+    co_return std::move(request.answer);
+  }
+  const CredentialKey key{
+      allowance.identity.id.text(), allowance.destination->name, request.query.parameters};
+  const auto found = cache_.FindOrAdd(key, *allowance.destination);
+  if (!found.ok()) {
+    request.answer.refusal = {.code = found.error().code(), .fact = found.error().message()};
+    co_return std::move(request.answer);
+  }
+  const std::shared_ptr<CredentialSlot> slot = *found;
+  NoteUse(*slot, request, allowance);
+  const auto flight = JoinFlight(slot, request.query.deadline);
+  const bool landed = co_await flight->landed.Wait(request.query.deadline);
+  if (!landed) {
+    request.answer.refusal = {
+        .code = Code::kDeadlineExceeded,
+        .fact = fmt::format("destination {} has not answered yet", request.query.destination),
+        .fix = "ask again: the exchange goes on and its credential will be there"};
+    co_return std::move(request.answer);
+  }
+  co_return co_await Finish(std::move(request), slot, flight);
+}
+
+Task<BrokerAnswer> Broker::Core::Finish(Request request,
+                                        std::shared_ptr<CredentialSlot> slot,
+                                        std::shared_ptr<Flight> flight) {
+  const ExchangeResult& result = flight->result;
+  if (!result.credential && !result.may_pass) {
+    request.answer.refusal = result.refusal;
+    co_return std::move(request.answer);
+  }
+  // The caller may have lost its grant while it waited.
+  request.snapshot = resources_.value();
+  Decision decision = Decide(Of(request.snapshot), request.policy, Context());
+  if (!decision.allowed) {
+    co_return co_await Refuse(std::move(request), std::move(decision.refusal));
+  }
+  if (!cache_.Holds(*slot) || !slot->MadeFor(*decision.allowed->destination)) {
+    request.answer.refusal = Changed(request.query.destination);
+    co_return std::move(request.answer);
+  }
+  // While a vendor is away, what it gave before is better than nothing.
+  if (!slot->credential || slot->Life(decision.allowed->max_ttl).expires_at <= clock_.Now()) {
+    request.answer.refusal = result.refusal;
+    co_return std::move(request.answer);
+  }
+  request.answer.issued = Issue(*slot, *decision.allowed);
+  co_return std::move(request.answer);
+}
+
+std::vector<Allowance> Broker::Core::List(const PolicyQuery& query) const {
+  return ListAllowed(Of(resources_.value()), query, Context());
+}
+
+Broker::Broker(asio::any_io_executor executor,
+               const Clock& clock,
+               Watch<SharedResources>& resources,
+               FreshJwtSource& jwt_source,
+               AuditSink& audit,
+               Options options)
+    : core_(std::make_unique<Core>(
+          std::move(executor), clock, resources, jwt_source, audit, options)) {}
+
+Broker::~Broker() = default;
+
+void Broker::Start() {
+  core_->Start();
+}
+
+Task<void> Broker::Stop() {
+  return core_->Stop();
+}
+
+void Broker::SetAgentId(std::string agent_id) {
+  core_->SetAgentId(std::move(agent_id));
+}
+
+Task<BrokerAnswer> Broker::Get(CredentialQuery query) {
+  return core_->Get(std::move(query));
+}
+
+std::vector<Allowance> Broker::List(const PolicyQuery& query) const {
+  return core_->List(query);
+}
+
+std::size_t Broker::size() const {
+  return core_->size();
+}
+
+}  // namespace credence

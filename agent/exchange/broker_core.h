@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "agent/exchange/broker.h"
+#include "agent/exchange/credential_cache.h"
+#include "base/core/task_group.h"
+
+namespace credence {
+
+/// What broker.h hides: the steps of a request (broker.cc) and what happens in the background
+/// (broker_upkeep.cc).
+class Broker::Core {
+ public:
+  Core(asio::any_io_executor executor,
+       const Clock& clock,
+       Watch<SharedResources>& resources,
+       FreshJwtSource& jwt_source,
+       AuditSink& audit,
+       Options options);
+
+  void Start();
+  Task<void> Stop();
+  void SetAgentId(std::string agent_id) { agent_id_ = std::move(agent_id); }
+  Task<BrokerAnswer> Get(CredentialQuery query);
+  std::vector<Allowance> List(const PolicyQuery& query) const;
+  std::size_t size() const { return cache_.credentials(); }
+
+ private:
+  class Landing;
+  /// Where one request stands.
+  struct Request {
+    CredentialQuery query;
+    PolicyQuery policy;
+    /// Keeps what the decision points to.
+    SharedResources snapshot;
+    BrokerAnswer answer;
+  };
+
+  // A request, in this order.
+  BrokerRefusal RefuseFlood(uid_t uid);
+  Task<BrokerAnswer> Refuse(Request request, PolicyRefusal refusal);
+  Task<BrokerAnswer> Allow(Request request, Allowance allowance);
+  Task<BrokerAnswer> AwaitExchange(Request request, Allowance allowance);
+  Task<BrokerAnswer> Finish(Request request,
+                            std::shared_ptr<CredentialSlot> slot,
+                            std::shared_ptr<Flight> flight);
+
+  AuditEvent DecisionEvent(const Request& request) const;
+  AuditEvent AllowedEvent(const Request& request,
+                          const Allowance& allowance,
+                          const std::optional<IssuedCredential>& cached) const;
+  void NoteUse(CredentialSlot& slot, const Request& request, const Allowance& allowance);
+  static IssuedCredential Issue(const CredentialSlot& slot, const Allowance& allowance);
+  PolicyContext Context() const { return {.now = clock_.Now(), .agent_id = agent_id_}; }
+
+  // Exchanges and upkeep.
+  std::shared_ptr<Flight> JoinFlight(const std::shared_ptr<CredentialSlot>& slot, Deadline callers);
+  Task<void> RunFlight(std::shared_ptr<CredentialSlot> slot,
+                       std::shared_ptr<Flight> flight,
+                       ExchangeOrder order);
+  void Land(CredentialSlot& slot, const ExchangeResult& result);
+  SharedCredential RenewableOf(const CredentialSlot& slot) const;
+  Task<void> FollowResources();
+  void ApplyResources();
+  Task<void> Maintain();
+  /// Refreshes and drops what is due; returns when it wants to run again.
+  WallTime Tend();
+  void RefreshIfDue(const std::shared_ptr<CredentialSlot>& slot, WallTime now);
+
+  const Clock& clock_;
+  Watch<SharedResources>& resources_;
+  AuditSink& audit_;
+  Options options_;
+  std::string agent_id_;
+  Exchanger exchanger_;
+  CredentialCache cache_;
+  UidBudget decisions_;
+  UidBudget refusals_;
+  std::optional<Deadline> next_flood_log_;
+  std::uint64_t floods_unlogged_ = 0;
+  bool stopping_ = false;
+  asio::steady_timer upkeep_;
+  /// What the background has seen of resources_.
+  SharedResources applied_;
+  TaskGroup running_;
+};
+
+}  // namespace credence

@@ -1,0 +1,221 @@
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/system/system_error.hpp>
+
+#include "agent/exchange/broker_core.h"
+
+namespace credence {
+namespace {
+
+/// Sleeps are cut to this, so that a jump of the wall clock is noticed.
+constexpr auto kMaxSleep = std::chrono::minutes(1);
+constexpr auto kMinSleep = std::chrono::milliseconds(5);
+/// A renewed credential that lives less than this part of what an exchange gives is not worth
+/// having.
+constexpr int kLeastRenewedPart = 3;
+
+/// Evenly from [-1, 1].
+double Spread() {
+  constexpr std::chrono::milliseconds kUnit(1000);
+  return static_cast<double>(Jitter(kUnit, 1.0).count()) / static_cast<double>(kUnit.count()) - 1.0;
+}
+
+}  // namespace
+
+/// Wakes the waiters of a flight however it ends.
+class Broker::Core::Landing {
+ public:
+  Landing(std::shared_ptr<CredentialSlot> slot, std::shared_ptr<Flight> flight)
+      : slot_(std::move(slot)), flight_(std::move(flight)) {
+    flight_->result.refusal = {.code = Code::kUnavailable, .fact = "the agent is stopping"};
+  }
+  ~Landing() {
+    if (slot_->flight == flight_) {
+      slot_->flight = nullptr;
+    }
+    flight_->landed.Set();
+  }
+  Landing(const Landing&) = delete;
+  Landing& operator=(const Landing&) = delete;
+
+ private:
+  std::shared_ptr<CredentialSlot> slot_;
+  std::shared_ptr<Flight> flight_;
+};
+
+void Broker::Core::Start() {
+  running_.Spawn("resources of the broker", FollowResources());
+  running_.Spawn("upkeep of credentials", Maintain());
+}
+
+Task<void> Broker::Core::Stop() {
+  stopping_ = true;
+  co_await running_.Stop();
+}
+
+std::shared_ptr<Flight> Broker::Core::JoinFlight(const std::shared_ptr<CredentialSlot>& slot,
+                                                 Deadline callers) {
+  if (slot->flight) {
+    auto& patience = *slot->flight->patience;
+    patience.callers = Deadline::At(std::max(patience.callers.time(), callers.time()));
+    return slot->flight;
+  }
+  auto flight = std::make_shared<Flight>();
+  flight->patience = std::make_shared<ExchangePatience>(
+      ExchangePatience{.callers = callers, .end = Deadline::After(options_.exchange_timeout)});
+  slot->flight = flight;
+  running_.Spawn("credential exchange", RunFlight(slot, flight, *slot->last_order));
+  return flight;
+}
+
+Task<void> Broker::Core::RunFlight(std::shared_ptr<CredentialSlot> slot,
+                                   std::shared_ptr<Flight> flight,
+                                   ExchangeOrder order) {
+  const Landing landing(slot, flight);
+  order.renew = RenewableOf(*slot);
+  ExchangeResult result = co_await exchanger_.Run(std::move(order), flight->patience);
+  flight->result = std::move(result);
+  Land(*slot, flight->result);
+}
+
+SharedCredential Broker::Core::RenewableOf(const CredentialSlot& slot) const {
+  const SharedCredential& credential = slot.credential;
+  // A limited credential may not grow older than its limit, and a renewed one keeps its age at the
+  // vendor.
+  if (!credential || !credential->renewable || slot.max_ttl ||
+      credential->expires_at <= clock_.Now()) {
+    return nullptr;
+  }
+  const auto life = credential->expires_at - credential->issued_at;
+  return life * kLeastRenewedPart >= slot.exchanged_life ? credential : nullptr;
+}
+
+void Broker::Core::Land(CredentialSlot& slot, const ExchangeResult& result) {
+  const WallTime now = clock_.Now();
+  if (result.credential) {
+    const bool renewed = slot.credential && slot.credential->renewable && !slot.max_ttl &&
+                         slot.credential->accessor == result.credential->accessor &&
+                         !result.credential->accessor.empty();
+    if (!renewed) {
+      slot.exchanged_life = result.credential->expires_at - result.credential->issued_at;
+    }
+    // The first callers of an exchange count as users; those of a refresh are yet to come.
+    slot.used_since_refresh = slot.credential == nullptr;
+    slot.credential = result.credential;
+    slot.denial.reset();
+    slot.refresh_backoff.reset();
+    slot.refresh_at = slot.Life(slot.max_ttl).RefreshAt(Spread());
+  } else {
+    if (result.remember.count() > 0) {
+      slot.denial = result;
+      slot.denied_until = clock_.SteadyNow() + result.remember;
+    }
+    if (!slot.refresh_backoff) {
+      slot.refresh_backoff.emplace(options_.refresh_retry);
+    }
+    slot.refresh_at = result.may_pass
+                          ? now + std::max(slot.refresh_backoff->Next(), result.remember)
+                          : WallTime::max();
+  }
+  upkeep_.cancel();
+}
+
+Task<void> Broker::Core::FollowResources() {
+  std::uint64_t seen = 0;
+  while (true) {
+    seen = co_await resources_.Changed(seen);
+    ApplyResources();
+  }
+}
+
+void Broker::Core::ApplyResources() {
+  const SharedResources before = std::exchange(applied_, resources_.value());
+  const Resources none;
+  const Resources& current = applied_ ? *applied_ : none;
+  if (before) {
+    for (const DestinationResource& old : before->destinations) {
+      const DestinationResource* now = current.FindDestination(old.name);
+      if (now == nullptr || now->adapter != old.adapter || now->settings != old.settings) {
+        exchanger_.Forget(old.name);
+      }
+    }
+  }
+  const WallTime now = clock_.Now();
+  cache_.EraseIf([&](const CredentialSlot& slot) {
+    const DestinationResource* destination = current.FindDestination(slot.key.destination);
+    return destination == nullptr || !slot.MadeFor(*destination) ||
+           (slot.last_order &&
+            !HasLiveGrant(current, slot.last_order->identity.id, slot.key.destination, now));
+  });
+  cache_.ForEach([&](const std::shared_ptr<CredentialSlot>& slot) {
+    if (slot->last_order) {
+      slot->last_order->target = current.FindDestination(slot->key.destination)->target;
+    }
+  });
+}
+
+Task<void> Broker::Core::Maintain() {
+  while (true) {
+    const WallTime due = Tend();
+    if (due == WallTime::max()) {
+      upkeep_.expires_at(SteadyTime::max());
+    } else {
+      const auto wait =
+          std::clamp<std::chrono::nanoseconds>(due - clock_.Now(), kMinSleep, kMaxSleep);
+      upkeep_.expires_after(std::chrono::duration_cast<SteadyTime::duration>(wait));
+    }
+    boost::system::error_code woken;
+    co_await upkeep_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    // Cancellation of this task and a wake-up look alike here; the state of the task tells them
+    // apart.
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) {
+      co_return;
+    }
+  }
+}
+
+WallTime Broker::Core::Tend() {
+  const WallTime now = clock_.Now();
+  const SteadyTime steady_now = clock_.SteadyNow();
+  cache_.EraseIf([&](const CredentialSlot& slot) {
+    const bool over = !slot.credential || slot.credential->expires_at <= now;
+    return over && !slot.flight && !slot.DeniedAt(steady_now);
+  });
+  WallTime due = WallTime::max();
+  cache_.ForEach([&](const std::shared_ptr<CredentialSlot>& slot) {
+    if (slot->flight) {
+      return;
+    }
+    RefreshIfDue(slot, now);
+    if (!slot->credential) {
+      due = std::min(
+          due,
+          now + std::chrono::duration_cast<WallTime::duration>(slot->denied_until - steady_now));
+      return;
+    }
+    due = std::min(due, slot->credential->expires_at);
+    if (slot->used_since_refresh && !slot->flight) {
+      due = std::min(due, slot->refresh_at);
+    }
+  });
+  return due;
+}
+
+void Broker::Core::RefreshIfDue(const std::shared_ptr<CredentialSlot>& slot, WallTime now) {
+  const bool due = slot->credential && slot->used_since_refresh && slot->refresh_at <= now;
+  if (!due || slot->flight || stopping_ || !slot->last_order || !cache_.Holds(*slot)) {
+    return;
+  }
+  const SharedResources resources = resources_.value();
+  if (!resources ||
+      !HasLiveGrant(*resources, slot->last_order->identity.id, slot->key.destination, now)) {
+    slot->refresh_at = WallTime::max();
+    return;
+  }
+  JoinFlight(slot, Deadline::After(options_.exchange_timeout));
+}
+
+}  // namespace credence

@@ -1,0 +1,351 @@
+#include "agent/exchange/exchanger.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace credence {
+namespace {
+
+using std::chrono::milliseconds;
+
+Task<Result<ExchangeOutcome>> AsResult(Task<ExchangeOutcome> call) {
+  ExchangeOutcome outcome = co_await std::move(call);
+  co_return outcome;
+}
+
+/// Bounds a call even if the adapter forgets its deadline.
+Task<ExchangeOutcome> Bounded(Task<ExchangeOutcome> call, Deadline deadline) {
+  constexpr auto kGrace = std::chrono::seconds(1);
+  auto outcome =
+      co_await WithDeadline(Deadline::At(deadline.time() + kGrace), AsResult(std::move(call)));
+  if (!outcome.ok()) {
+    co_return ExchangeOutcome{
+        .error = {.failure = ExchangeFailure::kUnavailable, .message = "no answer in time"}};
+  }
+  co_return *std::move(outcome);
+}
+
+/// What the destination would refuse anyway, found out before anything is sent.
+Result<void> CheckSvid(const JwtSvid& svid, const SpiffeId& id, const SvidNeeds& needs) {
+  if (svid.id != id) {
+    return Error(Code::kInternal,
+                 fmt::format("the JWT-SVID is for {}, not for {}", svid.id.text(), id.text()));
+  }
+  for (const std::string& audience : needs.audience) {
+    if (std::find(svid.audience.begin(), svid.audience.end(), audience) == svid.audience.end()) {
+      return Error(Code::kInternal,
+                   fmt::format("the JWT-SVID is not for the audience {}", audience));
+    }
+  }
+  if (svid.token->size() > needs.max_bytes) {
+    return Error(Code::kFailedPrecondition,
+                 fmt::format("the JWT-SVID has {} bytes; the destination takes at most {}",
+                             svid.token->size(),
+                             needs.max_bytes));
+  }
+  const auto life =
+      std::chrono::duration_cast<std::chrono::seconds>(svid.expires_at - svid.issued_at);
+  if (life > needs.max_lifetime) {
+    return Error(
+        Code::kFailedPrecondition,
+        fmt::format(
+            "the JWT-SVID lives {} s; the destination takes at most {} s: lower -jwtSVIDTTL of "
+            "the registration entry",
+            life.count(),
+            needs.max_lifetime.count()));
+  }
+  return Ok();
+}
+
+Code CodeOf(ExchangeFailure failure) {
+  switch (failure) {
+    case ExchangeFailure::kBadToken:
+    case ExchangeFailure::kClockSkew:
+    case ExchangeFailure::kReplay:
+    case ExchangeFailure::kPolicyDenied:
+    case ExchangeFailure::kOpaqueDenied:
+      return Code::kPermissionDenied;
+    case ExchangeFailure::kBadRequest:
+      return Code::kFailedPrecondition;
+    case ExchangeFailure::kRateLimited:
+      return Code::kResourceExhausted;
+    case ExchangeFailure::kUnavailable:
+    case ExchangeFailure::kPropagation:
+    case ExchangeFailure::kBadResponse:
+      return Code::kUnavailable;
+  }
+  return Code::kUnavailable;
+}
+
+std::string_view FixOf(ExchangeFailure failure) {
+  switch (failure) {
+    case ExchangeFailure::kBadToken:
+      return "compare issuer, audience and keys that the destination trusts with those of the "
+             "SPIRE server";
+    case ExchangeFailure::kClockSkew:
+      return "check the clocks of this machine and of the SPIRE server";
+    case ExchangeFailure::kPolicyDenied:
+      return "let the destination's rule or role accept this SPIFFE ID";
+    case ExchangeFailure::kOpaqueDenied:
+      return "the destination does not say why: check its rule, the issuer, the audience and the "
+             "clock";
+    case ExchangeFailure::kBadRequest:
+      return "correct spec.settings of the Destination";
+    case ExchangeFailure::kPropagation:
+      return "wait until the destination has taken over its new trust configuration";
+    case ExchangeFailure::kReplay:
+    case ExchangeFailure::kRateLimited:
+    case ExchangeFailure::kUnavailable:
+    case ExchangeFailure::kBadResponse:
+      return "";
+  }
+  return "";
+}
+
+AuditEvent ExchangeEvent(const ExchangeOrder& order, std::string action, WallTime now) {
+  AuditEvent event;
+  event.kind = AuditKind::kExchange;
+  event.time = now;
+  event.decision_id = order.decision_id;
+  event.subject = order.subject;
+  event.destination = order.destination;
+  event.grant = order.grant;
+  event.action = std::move(action);
+  return event;
+}
+
+}  // namespace
+
+bool MayPass(ExchangeFailure failure) {
+  return failure == ExchangeFailure::kRateLimited || failure == ExchangeFailure::kUnavailable ||
+         failure == ExchangeFailure::kPropagation || failure == ExchangeFailure::kBadResponse;
+}
+
+/// Tells the circuit how a call ended, also when it is cancelled.
+class Exchanger::Trial {
+ public:
+  explicit Trial(std::shared_ptr<Gate> gate) : gate_(std::move(gate)) {}
+  ~Trial() {
+    if (gate_) {
+      gate_->circuit.Undecided();
+    }
+  }
+  Trial(const Trial&) = delete;
+  Trial& operator=(const Trial&) = delete;
+
+  void End(const ExchangeOutcome& outcome, SteadyTime now) {
+    const auto gate = std::exchange(gate_, nullptr);
+    const bool away = !outcome.credential && outcome.error.failure == ExchangeFailure::kUnavailable;
+    if (away) {
+      gate->circuit.Failed(now);
+    } else {
+      gate->circuit.Succeeded();
+    }
+  }
+
+ private:
+  std::shared_ptr<Gate> gate_;
+};
+
+Exchanger::Exchanger(const Clock& clock,
+                     FreshJwtSource& jwt_source,
+                     AuditSink& audit,
+                     Options options)
+    : clock_(clock),
+      jwt_source_(jwt_source),
+      audit_(audit),
+      options_(options),
+      spent_(options.max_spent) {}
+
+std::shared_ptr<Exchanger::Gate> Exchanger::GateOf(const std::string& destination) {
+  auto& gate = gates_[destination];
+  if (!gate) {
+    gate = std::make_shared<Gate>(
+        Gate{CallSlots(options_.concurrency, options_.max_waiting), Circuit(options_.circuit)});
+  }
+  return gate;
+}
+
+Task<ExchangeResult> Exchanger::Run(ExchangeOrder order,
+                                    std::shared_ptr<const ExchangePatience> patience) {
+  RetryPlan plan(options_.retry);
+  while (true) {
+    Attempted attempted = co_await Attempt(order, patience->end);
+    if (attempted.credential) {
+      co_return ExchangeResult{.credential = std::move(attempted.credential)};
+    }
+    if (attempted.final) {
+      ExchangeResult result{.refusal = *std::move(attempted.final)};
+      result.may_pass = result.refusal.code == Code::kUnavailable ||
+                        result.refusal.code == Code::kDeadlineExceeded;
+      co_return result;
+    }
+    if (order.renew && !MayPass(attempted.error.failure)) {
+      order.renew = nullptr;
+      continue;
+    }
+    const auto step = plan.Next(attempted.error);
+    if (!step.retry) {
+      co_return GiveUp(order, attempted.error, step.remember);
+    }
+    if (Deadline::After(*step.retry).time() >= patience->callers.Earlier(patience->end).time()) {
+      // Nobody would wait that long. Only a vendor's own wish keeps later callers away.
+      const bool asked = attempted.error.retry_after.has_value();
+      co_return GiveUp(order, attempted.error, asked ? *step.retry : milliseconds(0));
+    }
+    co_await Sleep(*step.retry);
+  }
+}
+
+ExchangeResult Exchanger::GiveUp(const ExchangeOrder& order,
+                                 const ExchangeError& error,
+                                 milliseconds remember) const {
+  const std::string request =
+      error.request_id.empty() ? "" : fmt::format(" (its request id: {})", error.request_id);
+  ExchangeResult result;
+  result.refusal.code = CodeOf(error.failure);
+  result.refusal.fact = fmt::format("destination {} answered {}: {}{}",
+                                    order.destination,
+                                    ExchangeFailureName(error.failure),
+                                    error.message,
+                                    request);
+  result.refusal.fix = FixOf(error.failure);
+  result.may_pass = MayPass(error.failure);
+  result.remember = remember;
+  if (remember.count() > 0) {
+    result.refusal.retry_at = clock_.Now() + remember;
+    result.refusal.fact += fmt::format("; not before {}", FormatRfc3339(*result.refusal.retry_at));
+  }
+  return result;
+}
+
+Task<Exchanger::Attempted> Exchanger::Attempt(ExchangeOrder order, Deadline deadline) {
+  deadline = deadline.Earlier(Deadline::After(options_.attempt_timeout));
+  const auto gate = GateOf(order.destination);
+  const auto permit = co_await gate->slots.Acquire(deadline);
+  if (!permit.ok()) {
+    co_return Attempted{.final = BrokerRefusal{.code = Code::kUnavailable,
+                                               .fact = fmt::format("destination {} is busy: {}",
+                                                                   order.destination,
+                                                                   permit.error().message())}};
+  }
+  const SteadyTime now = clock_.SteadyNow();
+  if (!gate->circuit.Allow(now)) {
+    const auto wait =
+        std::max(gate->circuit.next_trial() - now, SteadyTime::duration(std::chrono::seconds(1)));
+    const WallTime retry_at = clock_.Now() + std::chrono::duration_cast<WallTime::duration>(wait);
+    co_return Attempted{
+        .final = BrokerRefusal{
+            .code = Code::kUnavailable,
+            .fact = fmt::format("destination {} failed too often and is left alone until {}",
+                                order.destination,
+                                FormatRfc3339(retry_at)),
+            .retry_at = retry_at}};
+  }
+  if (order.renew) {
+    co_return co_await Renew(std::move(order), deadline, gate);
+  }
+  co_return co_await Exchange(std::move(order), deadline, gate);
+}
+
+Task<Exchanger::Attempted> Exchanger::Exchange(ExchangeOrder order,
+                                               Deadline deadline,
+                                               std::shared_ptr<Gate> gate) {
+  Trial trial(std::move(gate));
+  auto svid = co_await FreshSvid(order, deadline);
+  if (!svid.ok()) {
+    co_return co_await ConcludeWithoutSvid(std::move(order), std::move(svid).error());
+  }
+  auto call = order.target->Exchange(*std::move(svid), order.parameters, deadline);
+  ExchangeOutcome outcome = co_await Bounded(std::move(call), deadline);
+  trial.End(outcome, clock_.SteadyNow());
+  co_return co_await Conclude(std::move(order), "exchange", std::move(outcome));
+}
+
+Task<Exchanger::Attempted> Exchanger::Renew(ExchangeOrder order,
+                                            Deadline deadline,
+                                            std::shared_ptr<Gate> gate) {
+  Trial trial(std::move(gate));
+  auto call = order.target->Renew(order.renew, deadline);
+  ExchangeOutcome outcome = co_await Bounded(std::move(call), deadline);
+  trial.End(outcome, clock_.SteadyNow());
+  co_return co_await Conclude(std::move(order), "renew", std::move(outcome));
+}
+
+Task<Result<JwtSvid>> Exchanger::FreshSvid(ExchangeOrder order, Deadline deadline) {
+  const SvidNeeds& needs = order.target->svid_needs();
+  constexpr int kTries = 3;
+  for (int tries = 0; tries < kTries; ++tries) {
+    if (tries > 0) {
+      co_await Sleep(options_.repeated_svid_wait);
+    }
+    auto svid = co_await jwt_source_.FetchFresh(
+        order.identity.entry_id, order.identity.id, needs.audience, deadline);
+    if (!svid.ok()) {
+      co_return svid;
+    }
+    if (auto fits = CheckSvid(*svid, order.identity.id, needs); !fits.ok()) {
+      co_return std::move(fits).error();
+    }
+    if (spent_.Spend(*svid)) {
+      co_return svid;
+    }
+  }
+  co_return Error(Code::kUnavailable,
+                  "the server gave the same JWT-SVID again; it is not sent twice");
+}
+
+Task<Exchanger::Attempted> Exchanger::Conclude(ExchangeOrder order,
+                                               std::string action,
+                                               ExchangeOutcome outcome) {
+  const WallTime now = clock_.Now();
+  if (outcome.credential && outcome.credential->expires_at <= now) {
+    const std::string request_id = outcome.credential->request_id;
+    outcome = ExchangeOutcome{.error = {.failure = ExchangeFailure::kBadResponse,
+                                        .message = "the credential has expired already",
+                                        .request_id = request_id}};
+  }
+  AuditEvent event = ExchangeEvent(order, std::move(action), now);
+  if (outcome.credential) {
+    event.result = AuditResult::kAllowed;
+    event.request_id = outcome.credential->request_id;
+    event.expires_at = outcome.credential->expires_at;
+  } else {
+    event.result = AuditResult::kFailed;
+    event.failure = ExchangeFailureName(outcome.error.failure);
+    event.reason = outcome.error.message;
+    event.request_id = outcome.error.request_id;
+  }
+  const auto written = co_await audit_.Write(std::move(event));
+  if (!written.ok()) {
+    co_return Attempted{.final = AuditRefusal(written.error())};
+  }
+  co_return Attempted{.credential = std::move(outcome.credential),
+                      .error = std::move(outcome.error)};
+}
+
+Task<Exchanger::Attempted> Exchanger::ConcludeWithoutSvid(ExchangeOrder order, Error error) {
+  AuditEvent event = ExchangeEvent(order, "exchange", clock_.Now());
+  event.result = AuditResult::kFailed;
+  event.reason = fmt::format("no JWT-SVID was sent: {}", error.message());
+  const std::string fact =
+      fmt::format("no JWT-SVID for destination {}: {}", order.destination, error.message());
+  const auto written = co_await audit_.Write(std::move(event));
+  if (!written.ok()) {
+    co_return Attempted{.final = AuditRefusal(written.error())};
+  }
+  co_return Attempted{.final = BrokerRefusal{.code = error.code(), .fact = fact}};
+}
+
+BrokerRefusal AuditRefusal(const Error& error) {
+  return BrokerRefusal{
+      .code = Code::kUnavailable,
+      .fact =
+          fmt::format("the audit log cannot be written: {}; no credential leaves", error.message()),
+      .fix = "make the audit log writable again; credence status shows its state"};
+}
+
+}  // namespace credence
