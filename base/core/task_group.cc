@@ -39,7 +39,7 @@ TaskGroup::TaskGroup(asio::any_io_executor executor)
 
 TaskGroup::~TaskGroup() { CREDENCE_CHECK(running_.empty()); }
 
-void TaskGroup::Spawn(std::string name, Task<void> task) {
+asio::cancellation_signal& TaskGroup::Spawn(std::string name, Task<void> task) {
   const auto entry = running_.emplace(running_.end());
   entry->name = std::move(name);
   asio::co_spawn(executor_,
@@ -47,6 +47,7 @@ void TaskGroup::Spawn(std::string name, Task<void> task) {
                  asio::bind_cancellation_slot(entry->cancel.slot(), [this, entry](std::exception_ptr error) {
                    Ended(entry, std::move(error));
                  }));
+  return entry->cancel;
 }
 
 void TaskGroup::Ended(std::list<Running>::iterator task, std::exception_ptr error) {

@@ -23,8 +23,9 @@ class TaskGroup {
   TaskGroup& operator=(const TaskGroup&) = delete;
 
   /// Starts `task` soon (never inside this call). `name` is for the log line when the task ends by an
-  /// exception other than cancellation, which is a bug.
-  void Spawn(std::string name, Task<void> task);
+  /// exception other than cancellation, which is a bug. Returns the signal that cancels this one task; it lives until
+  /// the task has ended.
+  asio::cancellation_signal& Spawn(std::string name, Task<void> task);
 
   /// Cancels every task and waits until all have ended. May be called more than once.
   Task<void> Stop();

@@ -91,7 +91,7 @@ class Server {
 
  private:
   class Core;
-  std::unique_ptr<Core> core_;
+  std::shared_ptr<Core> core_;
 };
 
 }  // namespace credence::h2

@@ -10,7 +10,8 @@ namespace credence::h2 {
 /// Source: grpc/doc/PROTOCOL-HTTP2.md, "Trailers".
 struct Status {
   Code code = Code::kOk;
-  /// For a human; any bytes, percent-encoded on the wire. Cut to 4 KiB there.
+  /// For a human; any bytes, percent-encoded on the wire and cut to 1 KiB there: clients refuse
+  /// long trailers.
   std::string message;
   /// A serialized google.rpc.Status for grpc-status-details-bin; "" sends none. Dropped above 4
   /// KiB.

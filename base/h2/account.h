@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <utility>
+
+namespace credence::h2 {
+
+/// What a party (the server, a uid, a connection) uses, within its bounds and those of the party it
+/// belongs to.
+class Account {
+ public:
+  struct Amount {
+    std::size_t connections = 0;
+    std::size_t calls = 0;
+    std::size_t bytes = 0;
+  };
+
+  /// `parent` may be null.
+  Account(Amount limit, std::shared_ptr<Account> parent)
+      : limit_(limit), parent_(std::move(parent)) {}
+
+  /// Takes `amount` here and in all parents, or nothing at all and returns false.
+  [[nodiscard]] bool Take(Amount amount);
+  /// Gives back what was taken.
+  void GiveBack(Amount amount);
+
+  const Amount& used() const { return used_; }
+  bool HasRoomFor(Amount amount) const;
+
+ private:
+  Amount limit_;
+  Amount used_;
+  std::shared_ptr<Account> parent_;
+};
+
+/// Takes from an account and gives all of it back when it goes. Move-only.
+class Holding {
+ public:
+  Holding() = default;
+  explicit Holding(std::shared_ptr<Account> account) : account_(std::move(account)) {}
+  Holding(Holding&& other) noexcept
+      : account_(std::move(other.account_)), held_(std::exchange(other.held_, {})) {}
+  Holding& operator=(Holding&& other) noexcept;
+  Holding(const Holding&) = delete;
+  Holding& operator=(const Holding&) = delete;
+  ~Holding() { Release(); }
+
+  [[nodiscard]] bool Take(Account::Amount amount);
+  /// Gives back a part; never more than is held.
+  void GiveBackBytes(std::size_t bytes);
+
+ private:
+  void Release();
+
+  std::shared_ptr<Account> account_;
+  Account::Amount held_;
+};
+
+}  // namespace credence::h2

@@ -1,0 +1,240 @@
+#include "base/h2/connection.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include <cstring>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <string.h>
+
+#include "base/core/check.h"
+
+namespace credence::h2 {
+namespace {
+
+/// A client that reads nothing for this long while something waits for it is cut.
+constexpr std::chrono::milliseconds kWriteTimeout{60'000};
+/// Between the notice of GOAWAY and its last word: calls on their way arrive.
+constexpr std::chrono::milliseconds kGoawayPause{200};
+/// With more unsent frames than this we stop reading: answers to a client that does not read must
+/// not pile up.
+constexpr std::size_t kMostBacklog = 256;
+/// Writes in one turn, so that a fast reader of a large answer does not keep the thread.
+constexpr int kWritesPerTurn = 4;
+
+}  // namespace
+
+Connection::Connection(ServerContext& server,
+                       TaskGroup& tasks,
+                       UniqueFd socket,
+                       Session::Peer peer,
+                       Holding holding,
+                       std::function<void(Connection&)> on_closed)
+    : server_(server),
+      tasks_(tasks),
+      number_(peer.connection),
+      holding_(std::move(holding)),
+      on_closed_(std::move(on_closed)),
+      socket_(server.executor),
+      session_(server, std::move(peer), [this] { FlushSoon(); }),
+      timer_(server.timers),
+      last_active_(server.clock.SteadyNow()) {
+  boost::system::error_code failed;
+  socket_.assign(asio::local::stream_protocol(), socket.get(), failed);
+  if (!failed) {
+    socket.release();
+  }
+}
+
+Connection::~Connection() {
+  CREDENCE_CHECK(!open_);
+}
+
+void Connection::Start() {
+  if (!socket_.is_open()) {
+    Close();
+    return;
+  }
+  SetTimer(server_.options.preface_timeout);
+  tasks_.Spawn("h2 connection", ReadUntilClosed(shared_from_this()));
+  FlushSoon();
+}
+
+void Connection::Close() {
+  if (!std::exchange(open_, false)) {
+    return;
+  }
+  const auto self = shared_from_this();
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  timer_.Cancel();
+  pending_ = {};
+  session_.Close();
+  on_closed_(*this);
+}
+
+Task<void> Connection::ReadUntilClosed(std::shared_ptr<Connection> self) {
+  while (self->open_) {
+    const bool clogged = self->session_.Backlog() > kMostBacklog;
+    boost::system::error_code failed;
+    co_await self->socket_.async_wait(
+        clogged ? asio::socket_base::wait_write : asio::socket_base::wait_read,
+        asio::redirect_error(asio::use_awaitable, failed));
+    if (failed) {
+      break;
+    }
+    if (clogged) {
+      self->Flush();
+    } else {
+      self->ReadOnce();
+    }
+  }
+  self->Close();
+}
+
+void Connection::ReadOnce() {
+  if (!open_) {
+    return;
+  }
+  SecretBytes& buffer = server_.read_buffer;
+  const ssize_t count = recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) {
+    Close();
+    return;
+  }
+  if (count < 0) {
+    return;
+  }
+  last_active_ = server_.clock.SteadyNow();
+  const auto bytes = buffer.bytes().first(static_cast<std::size_t>(count));
+  reading_ = true;
+  const bool sound = session_.Receive(bytes);
+  reading_ = false;
+  explicit_bzero(buffer.data(), bytes.size());
+  Flush();
+  if (!sound) {
+    Close();
+  }
+}
+
+void Connection::FlushSoon() {
+  // After reading, Flush() follows anyway.
+  if (!open_ || reading_ || std::exchange(flush_posted_, true)) {
+    return;
+  }
+  asio::post(server_.executor, [self = shared_from_this()] {
+    self->flush_posted_ = false;
+    self->Flush();
+  });
+}
+
+void Connection::Flush() {
+  for (int round = 0; round < kWritesPerTurn; ++round) {
+    if (!open_ || !WritePending()) {
+      return;
+    }
+    SecretBytes& buffer = server_.write_buffer;
+    const auto filled = session_.Send({buffer.data(), buffer.size()});
+    if (!filled || (*filled == 0 && session_.Done())) {
+      Close();
+      return;
+    }
+    if (*filled == 0) {
+      return;
+    }
+    const auto bytes = buffer.bytes().first(*filled);
+    const std::size_t sent = Write(bytes);
+    if (open_ && sent < bytes.size()) {
+      pending_ = SecretBytes(bytes.size() - sent);
+      std::memcpy(pending_.data(), bytes.data() + sent, pending_.size());
+      pending_sent_ = 0;
+    }
+    explicit_bzero(buffer.data(), bytes.size());
+  }
+  FlushSoon();
+}
+
+bool Connection::WritePending() {
+  if (pending_.empty()) {
+    return true;
+  }
+  pending_sent_ += Write(pending_.bytes().subspan(pending_sent_));
+  if (!open_) {
+    return false;
+  }
+  if (pending_sent_ < pending_.size()) {
+    AwaitWritable();
+    return false;
+  }
+  pending_ = {};
+  return true;
+}
+
+std::size_t Connection::Write(std::span<const std::uint8_t> bytes) {
+  const ssize_t count =
+      send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (count >= 0) {
+    last_active_ = server_.clock.SteadyNow();
+    return static_cast<std::size_t>(count);
+  }
+  if (errno != EAGAIN && errno != EINTR) {
+    Close();
+  }
+  return 0;
+}
+
+void Connection::AwaitWritable() {
+  if (!std::exchange(awaiting_writable_, true)) {
+    tasks_.Spawn("h2 write", WriteWhenReady(shared_from_this()));
+    if (session_.preface_done()) {
+      SetTimer(kWriteTimeout);
+    }
+  }
+}
+
+Task<void> Connection::WriteWhenReady(std::shared_ptr<Connection> self) {
+  boost::system::error_code failed;
+  if (self->open_) {
+    co_await self->socket_.async_wait(asio::socket_base::wait_write,
+                                      asio::redirect_error(asio::use_awaitable, failed));
+  }
+  self->awaiting_writable_ = false;
+  if (!failed) {
+    self->Flush();
+  }
+}
+
+void Connection::SetTimer(std::chrono::milliseconds wait) {
+  timer_.Set(server_.clock.SteadyNow() + wait, [this] { OnTimer(); });
+}
+
+void Connection::OnTimer() {
+  const auto self = shared_from_this();
+  const auto now = server_.clock.SteadyNow();
+  const auto quiet = std::chrono::duration_cast<std::chrono::milliseconds>(now - last_active_);
+  const auto idle_timeout = server_.options.idle_timeout;
+  const bool stuck = !pending_.empty() && quiet >= kWriteTimeout;
+  if (stuck || !session_.preface_done() || (ending_ && session_.open_calls() == 0)) {
+    Close();
+    return;
+  }
+  if (ending_) {
+    // A call came between the two words: it is served.
+    session_.RefuseNewCalls();
+    SetTimer(kWriteTimeout);
+    return;
+  }
+  if (session_.open_calls() == 0 && quiet >= idle_timeout) {
+    ending_ = true;
+    session_.AnnounceEnd();
+    SetTimer(kGoawayPause);
+    return;
+  }
+  const auto period = pending_.empty() ? idle_timeout : kWriteTimeout;
+  SetTimer(period > quiet ? period - quiet : period);
+}
+
+}  // namespace credence::h2

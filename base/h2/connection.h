@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include <boost/asio/local/stream_protocol.hpp>
+
+#include "base/core/secret_bytes.h"
+#include "base/core/task.h"
+#include "base/core/task_group.h"
+#include "base/core/unique_fd.h"
+#include "base/h2/account.h"
+#include "base/h2/session.h"
+#include "base/h2/timer_queue.h"
+
+namespace credence::h2 {
+
+/// A session and its socket. It is shared by the tasks that wait for the socket; Close() is final
+/// and may come from anywhere but the session's own callbacks. Threads: core thread.
+class Connection final : public std::enable_shared_from_this<Connection> {
+ public:
+  /// `tasks` runs the waiting; `on_closed` is called once. Both are borrowed until then.
+  Connection(ServerContext& server,
+             TaskGroup& tasks,
+             UniqueFd socket,
+             Session::Peer peer,
+             Holding holding,
+             std::function<void(Connection&)> on_closed);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  /// Starts to serve. Call once, when held by a shared_ptr.
+  void Start();
+  /// Cuts the connection: calls end, their handlers are cancelled.
+  void Close();
+
+  std::uint64_t number() const { return number_; }
+  Session& session() { return session_; }
+
+ private:
+  static Task<void> ReadUntilClosed(std::shared_ptr<Connection> self);
+  static Task<void> WriteWhenReady(std::shared_ptr<Connection> self);
+  void ReadOnce();
+  void FlushSoon();
+  void Flush();
+  bool WritePending();
+  /// What the socket took of `bytes`; closes on errors.
+  std::size_t Write(std::span<const std::uint8_t> bytes);
+  void AwaitWritable();
+  void OnTimer();
+  void SetTimer(std::chrono::milliseconds wait);
+
+  ServerContext& server_;
+  TaskGroup& tasks_;
+  std::uint64_t number_;
+  Holding holding_;
+  std::function<void(Connection&)> on_closed_;
+  asio::local::stream_protocol::socket socket_;
+  Session session_;
+  TimerQueue::Entry timer_;
+  SteadyTime last_active_;
+  /// Bytes that the socket did not take yet.
+  SecretBytes pending_;
+  std::size_t pending_sent_ = 0;
+  bool open_ = true;
+  bool reading_ = false;
+  bool flush_posted_ = false;
+  bool awaiting_writable_ = false;
+  bool ending_ = false;
+};
+
+}  // namespace credence::h2

@@ -1,0 +1,64 @@
+#include "base/h2/flood_guard.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include <nghttp2/nghttp2.h>
+
+namespace credence::h2 {
+namespace {
+
+constexpr std::int32_t kMostPoints = 1000;
+constexpr std::chrono::milliseconds kTimePerPoint{10};
+// grpc-go sends a PING and up to two WINDOW_UPDATEs for each DATA frame it reads.
+constexpr std::int32_t kAnswerFramePoints = 4;
+constexpr std::int32_t kMessagePoints = 2;
+/// DATA of this size is content; below it, frames are counted.
+constexpr std::uint32_t kFairDataBytes = 256;
+
+std::int32_t Cost(std::uint8_t type, std::uint8_t flags, std::uint32_t length) {
+  const bool ack = (flags & NGHTTP2_FLAG_ACK) != 0;
+  switch (type) {
+    case NGHTTP2_DATA:
+      if (length == 0 && (flags & NGHTTP2_FLAG_END_STREAM) == 0) {
+        return 4;
+      }
+      return length < kFairDataBytes ? 1 : 0;
+    case NGHTTP2_SETTINGS:
+      return ack ? 1 : 20;
+    case NGHTTP2_PING:
+    case NGHTTP2_RST_STREAM:
+      return 2;
+    default:
+      return 1;
+  }
+}
+
+}  // namespace
+
+bool FloodGuard::OnFrame(std::uint8_t type,
+                         std::uint8_t flags,
+                         std::uint32_t length,
+                         SteadyTime now) {
+  const auto earned = (now - refilled_) / kTimePerPoint;
+  if (earned > 0) {
+    refilled_ += earned * kTimePerPoint;
+    Earn(static_cast<std::int32_t>(std::min<std::int64_t>(earned, kMostPoints)));
+  }
+  points_ -= Cost(type, flags, length);
+  return points_ >= 0;
+}
+
+void FloodGuard::OnAnswerFrame() {
+  Earn(kAnswerFramePoints);
+}
+
+void FloodGuard::OnMessageTaken() {
+  Earn(kMessagePoints);
+}
+
+void FloodGuard::Earn(std::int32_t points) {
+  points_ = std::min(kMostPoints, points_ + points);
+}
+
+}  // namespace credence::h2

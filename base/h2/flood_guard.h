@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/core/clock.h"
+
+namespace credence::h2 {
+
+/// Tells a client that works from one that only keeps us busy. Frames that cost us something and
+/// ask for nothing (PING, SETTINGS, RST_STREAM, WINDOW_UPDATE, tiny DATA ...) spend points;
+/// answering a call and taking a message give points back, because clients send a few such frames
+/// with each of those; time gives a few back as well. Pure.
+class FloodGuard {
+ public:
+  explicit FloodGuard(SteadyTime now) : refilled_(now) {}
+
+  /// Counts one received frame by its header. False: the points are spent, close the connection.
+  [[nodiscard]] bool OnFrame(std::uint8_t type,
+                             std::uint8_t flags,
+                             std::uint32_t length,
+                             SteadyTime now);
+  /// We sent a HEADERS or DATA frame of an answer.
+  void OnAnswerFrame();
+  /// A handler took a request message.
+  void OnMessageTaken();
+
+ private:
+  void Earn(std::int32_t points);
+
+  std::int32_t points_ = 1000;
+  SteadyTime refilled_;
+};
+
+}  // namespace credence::h2

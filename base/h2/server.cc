@@ -1,0 +1,378 @@
+#include "base/h2/server.h"
+
+#include <errno.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+
+#include "base/core/backoff.h"
+#include "base/core/check.h"
+#include "base/core/file.h"
+#include "base/core/log.h"
+#include "base/core/task_group.h"
+#include "base/h2/connection.h"
+#include "base/h2/fair_queue.h"
+#include "base/h2/listen_socket.h"
+#include "base/h2/server_context.h"
+#include "base/h2/unary.h"
+
+namespace credence::h2 {
+namespace {
+
+/// Connections taken, and calls started, before others get their turn.
+constexpr int kAcceptsPerTurn = 32;
+constexpr int kCallStartsPerTurn = 16;
+/// Descriptors kept for everything else in this process.
+constexpr std::size_t kReservedDescriptors = 256;
+constexpr std::size_t kDescriptorsPerConnection = 2;
+/// An unread answer may take this much of the kernel's memory (which counts about double).
+constexpr int kSendBufferBytes = 64 << 10;
+/// Between the notice of GOAWAY and its last word.
+constexpr std::chrono::milliseconds kGoawayPause{20};
+
+/// The soft limit of descriptors, raised to the hard one.
+std::size_t RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    return 1024;
+  }
+  const rlimit raised{limit.rlim_max, limit.rlim_max};
+  if (limit.rlim_cur < limit.rlim_max && setrlimit(RLIMIT_NOFILE, &raised) == 0) {
+    return raised.rlim_cur;
+  }
+  return limit.rlim_cur;
+}
+
+/// Runs a handler and tells its stream how it ended, also when it is cancelled or never starts.
+class HandlerRun {
+ public:
+  explicit HandlerRun(std::shared_ptr<Stream> stream) : stream_(std::move(stream)) {}
+  HandlerRun(HandlerRun&& other) noexcept = default;
+  HandlerRun& operator=(HandlerRun&& other) noexcept = delete;
+  ~HandlerRun() {
+    if (stream_) {
+      stream_->OnHandlerEnd(std::move(status_));
+    }
+  }
+
+  const std::shared_ptr<Stream>& stream() const { return stream_; }
+  void set_status(Status status) { status_ = std::move(status); }
+
+ private:
+  std::shared_ptr<Stream> stream_;
+  std::optional<Status> status_;
+};
+
+Task<void> RunHandler(HandlerRun run) {
+  Task<Status> serving = run.stream()->route().handler(run.stream());
+  Status status = co_await std::move(serving);
+  run.set_status(std::move(status));
+}
+
+}  // namespace
+
+class Server::Core : public std::enable_shared_from_this<Core> {
+ public:
+  Core(asio::any_io_executor executor, ServerOptions options);
+
+  void AddRoute(std::string path, Route route);
+  Result<void> Listen(const std::string& socket_path, mode_t mode);
+  Task<void> Stop(Deadline deadline);
+  Stats stats() const;
+
+ private:
+  enum class Accepted { kAll, kOutOfDescriptors };
+
+  Task<void> AcceptUntilStopped();
+  Accepted AcceptSome();
+  void Serve(UniqueFd socket);
+  std::shared_ptr<Account> AccountOf(uid_t uid);
+  void QueueCall(std::shared_ptr<Stream> stream);
+  void StartCallsSoon();
+  void StartCalls();
+  std::vector<std::shared_ptr<Connection>> Connections() const;
+  Task<void> AwaitConnectionsClosed();
+
+  ServerContext context_;
+  std::shared_ptr<Account> total_;
+  std::size_t connections_per_uid_ = 0;
+  std::unordered_map<uid_t, std::weak_ptr<Account>> accounts_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> connections_;
+  std::uint64_t next_connection_ = 1;
+  FairQueue<std::shared_ptr<Stream>> waiting_calls_;
+  std::optional<ListenSocket> listening_;
+  std::optional<asio::posix::stream_descriptor> acceptor_;
+  asio::steady_timer all_closed_;
+  TaskGroup calls_;
+  TaskGroup tasks_;
+};
+
+Server::Core::Core(asio::any_io_executor executor, ServerOptions options)
+    : context_(executor, options),
+      all_closed_(executor, SteadyTime::max()),
+      calls_(executor),
+      tasks_(executor) {
+  context_.start_call = [this](std::shared_ptr<Stream> stream) { QueueCall(std::move(stream)); };
+}
+
+void Server::Core::AddRoute(std::string path, Route route) {
+  CREDENCE_CHECK(!listening_);
+  const bool added = context_.routes.emplace(std::move(path), std::move(route)).second;
+  CREDENCE_CHECK(added);
+}
+
+Result<void> Server::Core::Listen(const std::string& socket_path, mode_t mode) {
+  CREDENCE_CHECK(!listening_);
+  const auto& options = context_.options;
+  const std::size_t descriptors = RaiseDescriptorLimit();
+  const std::size_t affordable =
+      descriptors > kReservedDescriptors
+          ? (descriptors - kReservedDescriptors) / kDescriptorsPerConnection
+          : 1;
+  const std::size_t most = std::min(options.max_connections, affordable);
+  connections_per_uid_ =
+      std::max<std::size_t>(1, std::min(options.max_connections_per_uid, most / 4 * 3));
+  total_ = std::make_shared<Account>(
+      Account::Amount{most, most * options.max_streams_per_connection, options.max_request_bytes},
+      nullptr);
+  auto bound = ListenSocket::Bind(socket_path, mode);
+  if (!bound.ok()) {
+    return std::move(bound).error();
+  }
+  listening_.emplace(*std::move(bound));
+  acceptor_.emplace(context_.executor, listening_->fd());
+  tasks_.Spawn("h2 timers", context_.timers.Run());
+  tasks_.Spawn("h2 accept", AcceptUntilStopped());
+  return Ok();
+}
+
+Task<void> Server::Core::AcceptUntilStopped() {
+  Backoff backoff({.initial = std::chrono::milliseconds(10),
+                   .cap = std::chrono::milliseconds(1000),
+                   .factor = 2});
+  bool complained = false;
+  while (acceptor_) {
+    boost::system::error_code failed;
+    co_await acceptor_->async_wait(asio::posix::stream_descriptor::wait_read,
+                                   asio::redirect_error(asio::use_awaitable, failed));
+    if (failed) {
+      co_return;
+    }
+    if (AcceptSome() == Accepted::kAll) {
+      backoff.Reset();
+      complained = false;
+      continue;
+    }
+    // The callers wait in the socket's queue meanwhile.
+    if (!std::exchange(complained, true)) {
+      LogWarn("Out of file descriptors, new connections wait",
+              {{"connections", connections_.size()}});
+    }
+    co_await Sleep(backoff.Next());
+  }
+}
+
+Server::Core::Accepted Server::Core::AcceptSome() {
+  for (int i = 0; i < kAcceptsPerTurn && acceptor_; ++i) {
+    UniqueFd socket(
+        accept4(acceptor_->native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (socket.valid()) {
+      Serve(std::move(socket));
+      continue;
+    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      return Accepted::kOutOfDescriptors;
+    }
+    if (errno != ECONNABORTED && errno != EINTR) {
+      break;
+    }
+  }
+  return Accepted::kAll;
+}
+
+void Server::Core::Serve(UniqueFd socket) {
+  auto caller = IdentifyCaller(socket.get());
+  if (!caller.ok()) {
+    ++context_.stats.callers_unknown;
+    LogDebug("Caller could not be identified", {{"error", caller.error()}});
+    return;
+  }
+  const auto account = AccountOf(caller->uid);
+  Holding holding(account);
+  if (!holding.Take({.connections = 1})) {
+    ++context_.stats.connections_refused;
+    LogDebug("Connection refused: too many are open", {{"uid", caller->uid}, {"pid", caller->pid}});
+    return;
+  }
+  (void)setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &kSendBufferBytes, sizeof kSendBufferBytes);
+  const std::uint64_t number = next_connection_++;
+  const auto& options = context_.options;
+  const Account::Amount bounds{
+      0, options.max_streams_per_connection, options.max_request_bytes_per_uid};
+  const auto connection =
+      std::make_shared<Connection>(context_,
+                                   tasks_,
+                                   std::move(socket),
+                                   Session::Peer{number,
+                                                 std::make_shared<const Caller>(*std::move(caller)),
+                                                 std::make_shared<Account>(bounds, account)},
+                                   std::move(holding),
+                                   [this](Connection& closed) {
+                                     connections_.erase(closed.number());
+                                     if (connections_.empty()) {
+                                       all_closed_.cancel();
+                                     }
+                                   });
+  connections_.emplace(number, connection);
+  ++context_.stats.accepted;
+  connection->Start();
+}
+
+std::shared_ptr<Account> Server::Core::AccountOf(uid_t uid) {
+  std::weak_ptr<Account>& known = accounts_[uid];
+  auto account = known.lock();
+  if (!account) {
+    const auto& options = context_.options;
+    account = std::make_shared<Account>(
+        Account::Amount{
+            connections_per_uid_, options.max_streams_per_uid, options.max_request_bytes_per_uid},
+        total_);
+    known = account;
+    if (accounts_.size() > 2 * connections_.size() + 64) {
+      std::erase_if(accounts_, [](const auto& entry) { return entry.second.expired(); });
+    }
+  }
+  return account;
+}
+
+void Server::Core::QueueCall(std::shared_ptr<Stream> stream) {
+  const std::uint64_t uid = stream->caller()->uid;
+  const std::uint64_t connection = stream->origin().connection;
+  const bool idle = waiting_calls_.empty();
+  waiting_calls_.Push(uid, connection, std::move(stream));
+  if (idle) {
+    StartCallsSoon();
+  }
+}
+
+void Server::Core::StartCallsSoon() {
+  asio::post(context_.executor, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) {
+      self->StartCalls();
+    }
+  });
+}
+
+void Server::Core::StartCalls() {
+  for (int i = 0; i < kCallStartsPerTurn; ++i) {
+    const auto next = waiting_calls_.Pop();
+    if (!next) {
+      return;
+    }
+    const auto& stream = *next;
+    if (stream->open()) {
+      ++context_.stats.calls_started;
+      asio::cancellation_signal& cancel =
+          calls_.Spawn(std::string(stream->path()), RunHandler(HandlerRun(stream)));
+      stream->OnHandlerStart(cancel);
+    }
+  }
+  if (!waiting_calls_.empty()) {
+    StartCallsSoon();
+  }
+}
+
+std::vector<std::shared_ptr<Connection>> Server::Core::Connections() const {
+  std::vector<std::shared_ptr<Connection>> connections;
+  connections.reserve(connections_.size());
+  for (const auto& [number, connection] : connections_) {
+    connections.push_back(connection);
+  }
+  return connections;
+}
+
+Task<void> Server::Core::AwaitConnectionsClosed() {
+  while (!connections_.empty()) {
+    boost::system::error_code woken;
+    co_await all_closed_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) {
+      co_return;
+    }
+  }
+}
+
+Task<void> Server::Core::Stop(Deadline deadline) {
+  if (acceptor_) {
+    boost::system::error_code ignored;
+    acceptor_->release();
+    acceptor_.reset();
+    listening_.reset();
+  }
+  const Status stopping{Code::kUnavailable, "the agent is shutting down", ""};
+  for (const auto& connection : Connections()) {
+    connection->session().AnnounceEnd();
+    connection->session().FinishCalls(Route::Kind::kStream, stopping);
+  }
+  if (!connections_.empty()) {
+    co_await SleepUntil(Deadline::After(kGoawayPause).Earlier(deadline));
+  }
+  for (const auto& connection : Connections()) {
+    connection->session().RefuseNewCalls();
+  }
+  {
+    using boost::asio::experimental::awaitable_operators::operator||;
+    co_await (AwaitConnectionsClosed() || SleepUntil(deadline));
+  }
+  for (const auto& connection : Connections()) {
+    connection->session().FinishCalls(Route::Kind::kUnary, stopping);
+    connection->Close();
+  }
+  while (waiting_calls_.Pop()) {
+  }
+  co_await calls_.Stop();
+  co_await tasks_.Stop();
+}
+
+Server::Stats Server::Core::stats() const {
+  Stats now = context_.stats;
+  now.connections = connections_.size();
+  now.calls = calls_.size();
+  return now;
+}
+
+Server::Server(asio::any_io_executor executor, ServerOptions options)
+    : core_(std::make_shared<Core>(std::move(executor), options)) {}
+
+Server::~Server() = default;
+
+void Server::Handle(std::string path, Handler handler) {
+  core_->AddRoute(std::move(path), Route{Route::Kind::kStream, std::move(handler)});
+}
+
+void Server::HandleUnary(std::string path, UnaryHandler handler) {
+  core_->AddRoute(std::move(path), Route{Route::Kind::kUnary, MakeUnary(std::move(handler))});
+}
+
+Result<void> Server::Listen(const std::string& socket_path, mode_t mode) {
+  return core_->Listen(socket_path, mode);
+}
+
+Task<void> Server::Stop(Deadline deadline) {
+  return core_->Stop(deadline);
+}
+
+Server::Stats Server::stats() const {
+  return core_->stats();
+}
+
+}  // namespace credence::h2
