@@ -34,8 +34,11 @@ UNIX_ATTESTOR = '  WorkloadAttestor "unix" { plugin_data { discover_workload_pat
 class Agent:
     """Configured and started in `scratch`. `resources` is YAML text; `plugins` HCL lines that replace the usual ones."""
 
-    def __init__(self, scratch, server, name="agent", program="credence", resources="", agent_lines="", plugins=None,
+    default_program = "credence"
+
+    def __init__(self, scratch, server, name="agent", program=None, resources="", agent_lines="", plugins=None,
                  bootstrap=None, join_token=True, audit_log=None, port=None, env=None, start=True):
+        program = program or self.default_program
         self.scratch, self.server, self.name, self.program, self.env = scratch, server, name, program, env
         self.folder = scratch.folder(name)
         self.socket = self.folder / "api.sock"

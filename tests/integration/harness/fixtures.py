@@ -18,9 +18,13 @@ def pytest_addoption(parser):
                      help="run the conformance tests against the real spire-agent, to test the tests")
 
 
+def pytest_configure(config):
+    Agent.default_program = config.getoption("--program")
+
+
 def pytest_collection_modifyitems(items):
     # Files in this order, so that what is cheap and basic fails first.
-    order = ("test_start", "test_config")
+    order = ("test_config", "test_start")
     items.sort(key=lambda item: next((i for i, name in enumerate(order) if name in item.nodeid), len(order)))
 
 
@@ -67,9 +71,9 @@ def bao(session_scratch, server):
 
 
 @pytest.fixture(scope="session")
-def agent(request, session_scratch, server):
+def agent(session_scratch, server):
     """The agent that tests share as long as they leave it as it was."""
-    agent = Agent(session_scratch, server, program=request.config.getoption("--program"))
+    agent = Agent(session_scratch, server)
     wait_for_identity(agent, ALICE)
     return agent
 
