@@ -1,16 +1,17 @@
 #include "base/core/clock.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <optional>
 
+#include <fmt/format.h>
+
 namespace credence {
 namespace {
 
-// WallTime counts nanoseconds in 64 bits and ends in the year 2262; certificates may name the year 9999.
+// WallTime counts nanoseconds in 64 bits and ends in the year 2262; certificates may name the year
+// 9999.
 constexpr std::int64_t kMaxUnixSeconds = 9'000'000'000;
 constexpr std::int64_t kMaxDurationMs = std::int64_t{10} * 366 * 24 * 3600 * 1000;
 
@@ -37,7 +38,8 @@ struct Fields {
 Fields Split(WallTime time) {
   const auto millis = std::chrono::floor<std::chrono::milliseconds>(time);
   const auto day = std::chrono::floor<std::chrono::days>(millis);
-  return Fields{std::chrono::year_month_day(day), std::chrono::hh_mm_ss<std::chrono::milliseconds>(millis - day)};
+  return Fields{std::chrono::year_month_day(day),
+                std::chrono::hh_mm_ss<std::chrono::milliseconds>(millis - day)};
 }
 
 std::string Format(const Fields& fields, bool with_millis) {
@@ -73,8 +75,12 @@ std::optional<std::chrono::milliseconds> Unit(std::string_view unit) {
 
 }  // namespace
 
-WallTime SystemClock::Now() const { return std::chrono::system_clock::now(); }
-SteadyTime SystemClock::SteadyNow() const { return std::chrono::steady_clock::now(); }
+WallTime SystemClock::Now() const {
+  return std::chrono::system_clock::now();
+}
+SteadyTime SystemClock::SteadyNow() const {
+  return std::chrono::steady_clock::now();
+}
 
 void FakeClock::Advance(std::chrono::nanoseconds by) {
   wall_ += std::chrono::duration_cast<WallTime::duration>(by);
@@ -89,13 +95,18 @@ WallTime FromUnixSeconds(std::int64_t seconds) {
   return WallTime(std::chrono::seconds(std::clamp(seconds, -kMaxUnixSeconds, kMaxUnixSeconds)));
 }
 
-std::string FormatRfc3339(WallTime time) { return Format(Split(time), false); }
+std::string FormatRfc3339(WallTime time) {
+  return Format(Split(time), false);
+}
 
-std::string FormatRfc3339Millis(WallTime time) { return Format(Split(time), true); }
+std::string FormatRfc3339Millis(WallTime time) {
+  return Format(Split(time), true);
+}
 
 Result<WallTime> ParseTime(std::string_view text) {
-  const Error error(Code::kInvalidArgument,
-                    fmt::format("\"{}\" is not a time: expected 2027-03-01 or 2027-03-01T12:00:00Z", text));
+  const Error error(
+      Code::kInvalidArgument,
+      fmt::format("\"{}\" is not a time: expected 2027-03-01 or 2027-03-01T12:00:00Z", text));
   const auto year = Digits(text, 0, 4);
   const auto month = Digits(text, 5, 2);
   const auto day = Digits(text, 8, 2);
@@ -108,23 +119,28 @@ Result<WallTime> ParseTime(std::string_view text) {
   if (!date.ok()) {
     return error;
   }
-  const std::int64_t midnight = std::chrono::sys_seconds(std::chrono::sys_days(date)).time_since_epoch().count();
+  const std::int64_t midnight =
+      std::chrono::sys_seconds(std::chrono::sys_days(date)).time_since_epoch().count();
   if (text.size() == 10) {
     return FromUnixSeconds(midnight);
   }
   const auto hour = Digits(text, 11, 2);
   const auto minute = Digits(text, 14, 2);
   const auto second = Digits(text, 17, 2);
-  const bool shape = text.size() == 20 && text[10] == 'T' && text[13] == ':' && text[16] == ':' && text[19] == 'Z';
+  const bool shape =
+      text.size() == 20 && text[10] == 'T' && text[13] == ':' && text[16] == ':' && text[19] == 'Z';
   if (!shape || !hour || !minute || !second || *hour > 23 || *minute > 59 || *second > 59) {
     return error;
   }
-  return FromUnixSeconds(midnight + std::int64_t{*hour} * 3600 + std::int64_t{*minute} * 60 + *second);
+  return FromUnixSeconds(midnight + std::int64_t{*hour} * 3600 + std::int64_t{*minute} * 60 +
+                         *second);
 }
 
 Result<std::chrono::milliseconds> ParseDuration(std::string_view text) {
-  const Error error(Code::kInvalidArgument,
-                    fmt::format("\"{}\" is not a duration: expected a text such as 250ms, 30s, 10m or 1h30m", text));
+  const Error error(
+      Code::kInvalidArgument,
+      fmt::format("\"{}\" is not a duration: expected a text such as 250ms, 30s, 10m or 1h30m",
+                  text));
   std::int64_t total = 0;
   std::string_view rest = text;
   if (rest.empty()) {

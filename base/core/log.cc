@@ -49,23 +49,44 @@ struct State {
   std::shared_ptr<spdlog::logger> logger;
 };
 
-// The log is the one thing every layer may reach without being handed it.
-State& TheLog() {
-  static State state{LogOptions{}, [] {
-                       auto logger = std::make_shared<spdlog::logger>(
-                           "credence", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-                       logger->set_pattern("%v");
-                       return logger;
-                     }()};
-  return state;
+/// The log is the one thing every layer and every thread may reach without being handed it. A new
+/// set-up replaces the whole state; a line being written keeps the old one alive.
+class LogHolder {
+ public:
+  std::shared_ptr<const State> Get() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return state_;
+  }
+  void Set(State state) {
+    auto next = std::make_shared<const State>(std::move(state));
+    const std::lock_guard<std::mutex> lock(mutex_);
+    state_.swap(next);
+  }
+
+ private:
+  static State StandardError() {
+    auto logger = std::make_shared<spdlog::logger>(
+        "credence", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    logger->set_pattern("%v");
+    return State{LogOptions{}, std::move(logger)};
+  }
+
+  std::mutex mutex_;
+  std::shared_ptr<const State> state_ = std::make_shared<const State>(StandardError());
+};
+
+LogHolder& TheLog() {
+  static LogHolder holder;
+  return holder;
 }
 
 /// A JSON string literal, which is also a safe way to quote foreign text in a text line.
 std::string Quote(std::string_view text) {
-  // Bytes outside ASCII may not be valid UTF-8, which the serializer would pass through.
+  // DEL is not escaped, and bytes outside ASCII may not be valid UTF-8, which the serializer would
+  // pass through.
   std::string clean(text);
   for (char& c : clean) {
-    if (static_cast<unsigned char>(c) >= 0x80) {
+    if (static_cast<unsigned char>(c) >= 0x7f) {
       c = '?';
     }
   }
@@ -77,7 +98,8 @@ bool NeedsQuotes(std::string_view text) {
     return true;
   }
   for (const char c : text) {
-    if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f || static_cast<unsigned char>(c) >= 0x80) {
+    if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f ||
+        static_cast<unsigned char>(c) >= 0x80) {
       return true;
     }
   }
@@ -100,7 +122,8 @@ Result<std::shared_ptr<spdlog::logger>> OpenLogger(const LogOptions& options) {
     logger->set_error_handler([](const std::string&) {});
     return logger;
   } catch (const spdlog::spdlog_ex& failure) {
-    return Error(Code::kInvalidArgument, fmt::format("log file {}: {}", options.file, failure.what()));
+    return Error(Code::kInvalidArgument,
+                 fmt::format("log file {}: {}", options.file, failure.what()));
   }
 }
 
@@ -111,13 +134,12 @@ Result<void> SetUpLog(const LogOptions& options) {
   if (!logger.ok()) {
     return std::move(logger).error();
   }
-  TheLog().options = options;
-  TheLog().logger = *std::move(logger);
+  TheLog().Set(State{options, *std::move(logger)});
   return Ok();
 }
 
 void ReopenLog() {
-  const LogOptions options = TheLog().options;
+  const LogOptions options = TheLog().Get()->options;
   if (auto reopened = SetUpLog(options); !reopened.ok()) {
     LogError("Could not reopen the log file", {{"error", reopened.error()}});
   }
@@ -144,16 +166,20 @@ Result<LogLevel> ParseLogLevel(std::string_view text) {
                fmt::format("\"{}\" is not a log level: expected debug, info, warn or error", text));
 }
 
-bool LogEnabled(LogLevel level) { return TheLog().logger->should_log(ToSpdlog(level)); }
+bool LogEnabled(LogLevel level) {
+  return TheLog().Get()->logger->should_log(ToSpdlog(level));
+}
 
 void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
-  if (!LogEnabled(level)) {
+  const std::shared_ptr<const State> state = TheLog().Get();
+  if (!state->logger->should_log(ToSpdlog(level))) {
     return;
   }
   const std::string time = FormatRfc3339Millis(std::chrono::system_clock::now());
   std::string line;
-  if (TheLog().options.format == LogFormat::kJson) {
-    line = fmt::format(R"({{"time":"{}","level":"{}","msg":{})", time, LevelName(level), Quote(message));
+  if (state->options.format == LogFormat::kJson) {
+    line = fmt::format(
+        R"({{"time":"{}","level":"{}","msg":{})", time, LevelName(level), Quote(message));
     for (const LogField& field : fields) {
       line += fmt::format(",{}:{}", Quote(field.key), Quote(field.value));
     }
@@ -161,10 +187,11 @@ void Log(LogLevel level, std::string_view message, std::initializer_list<LogFiel
   } else {
     line = fmt::format("time={} level={} msg={}", time, LevelName(level), Quote(message));
     for (const LogField& field : fields) {
-      line += fmt::format(" {}={}", field.key, NeedsQuotes(field.value) ? Quote(field.value) : field.value);
+      line += fmt::format(
+          " {}={}", field.key, NeedsQuotes(field.value) ? Quote(field.value) : field.value);
     }
   }
-  TheLog().logger->log(ToSpdlog(level), spdlog::string_view_t(line.data(), line.size()));
+  state->logger->log(ToSpdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
 }  // namespace credence

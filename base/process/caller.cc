@@ -25,10 +25,13 @@ Result<UniqueFd> PeerPidfd(int socket) {
   if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &size) == 0) {
     return UniqueFd(fd);
   }
-  if (errno == ENOPROTOOPT || errno == EINVAL) {
+  if (errno == ENOPROTOOPT) {
     return Error(Code::kUnimplemented, "this kernel has no SO_PEERPIDFD");
   }
-  const Code code = errno == ESRCH ? Code::kUnauthenticated : CodeFromErrno(errno);
+  // EINVAL is how the first kernels with the option say that the peer has been reaped. Opening its
+  // number instead would pin whoever has got it since.
+  const bool gone = errno == ESRCH || errno == EINVAL || errno == ENODATA;
+  const Code code = gone ? Code::kUnauthenticated : CodeFromErrno(errno);
   return Error(code, fmt::format("get the caller's pidfd: {}", ErrnoText(errno)));
 }
 
@@ -68,10 +71,12 @@ Result<Caller> IdentifyCaller(int socket) {
   ucred credentials{};
   socklen_t size = sizeof credentials;
   if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
-    return Error(CodeFromErrno(errno), fmt::format("get the caller's credentials: {}", ErrnoText(errno)));
+    return Error(CodeFromErrno(errno),
+                 fmt::format("get the caller's credentials: {}", ErrnoText(errno)));
   }
   if (credentials.pid <= 0) {
-    return Error(Code::kUnauthenticated, "the caller runs in a pid namespace this agent cannot see into");
+    return Error(Code::kUnauthenticated,
+                 "the caller runs in a pid namespace this agent cannot see into");
   }
   Assurance assurance = Assurance::kPinned;
   auto pidfd = PeerPidfd(socket);
@@ -86,6 +91,10 @@ Result<Caller> IdentifyCaller(int socket) {
 }
 
 bool IsAlive(int pidfd) {
+  // poll() passes over a negative descriptor, which would look like a process that runs.
+  if (pidfd < 0) {
+    return false;
+  }
   pollfd poll_entry{pidfd, POLLIN, 0};
   return poll(&poll_entry, 1, 0) == 0;
 }

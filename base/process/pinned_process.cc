@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <limits.h>
 
 #include "base/core/file.h"
 
@@ -36,7 +36,8 @@ Result<PinnedProcess> PinnedProcess::Open(std::shared_ptr<const Caller> caller) 
   if (!folder.valid()) {
     return FromProcErrno(errno, pid, "open its /proc folder");
   }
-  // Alive after the folder was opened means that the number had not been given to another process by then.
+  // Alive after the folder was opened means that the number had not been given to another process
+  // by then.
   if (!IsAlive(caller->pidfd.get())) {
     return Error(Code::kUnauthenticated, fmt::format("pid {}: the process has ended", pid));
   }
@@ -47,6 +48,9 @@ Result<PinnedProcess> PinnedProcess::Open(std::shared_ptr<const Caller> caller) 
   }
   process.executable_device_ = executable->device;
   process.executable_inode_ = executable->inode;
+  if (auto owner = process.CheckOwner(); !owner.ok()) {
+    return std::move(owner).error();
+  }
   return process;
 }
 
@@ -72,8 +76,9 @@ Result<std::string> PinnedProcess::Read(const char* name) const {
     done += static_cast<std::size_t>(count);
     if (done == content.size()) {
       if (content.size() >= kMaxProcFile) {
-        return Error(Code::kOutOfRange,
-                     fmt::format("pid {}: {} is longer than {} bytes", caller_->pid, name, kMaxProcFile));
+        return Error(
+            Code::kOutOfRange,
+            fmt::format("pid {}: {} is longer than {} bytes", caller_->pid, name, kMaxProcFile));
       }
       content.resize(content.size() * 2);
     }
@@ -95,7 +100,8 @@ Result<std::string> PinnedProcess::ExecutablePath() const {
     return FromProcErrno(errno, caller_->pid, "read the path of its executable");
   }
   if (static_cast<std::size_t>(size) >= path.size()) {
-    return Error(Code::kOutOfRange, fmt::format("pid {}: the path of its executable is too long", caller_->pid));
+    return Error(Code::kOutOfRange,
+                 fmt::format("pid {}: the path of its executable is too long", caller_->pid));
   }
   return std::string(path.data(), static_cast<std::size_t>(size));
 }
@@ -105,8 +111,8 @@ Result<std::uint64_t> PinnedProcess::StartTime() const {
   if (!stat_line.ok()) {
     return stat_line.error();
   }
-  // The second field is the command in parentheses and may hold anything, so count from the last parenthesis:
-  // what follows it is field 3 on.
+  // The second field is the command in parentheses and may hold anything, so count from the last
+  // parenthesis: what follows it is field 3 on.
   std::string_view rest = *stat_line;
   const std::size_t command_end = rest.rfind(')');
   constexpr int kFieldsBetween = 19;
@@ -133,19 +139,21 @@ Result<void> PinnedProcess::ConfirmUnchanged() const {
   }
   if (executable->device != executable_device_ || executable->inode != executable_inode_) {
     return Error(Code::kUnauthenticated,
-                 fmt::format("pid {}: the process replaced its executable while it was looked at", caller_->pid));
+                 fmt::format("pid {}: the process replaced its executable while it was looked at",
+                             caller_->pid));
   }
   if (auto owner = CheckOwner(); !owner.ok()) {
     return owner;
   }
   if (!IsAlive(caller_->pidfd.get())) {
-    return Error(Code::kUnauthenticated, fmt::format("pid {}: the process has ended", caller_->pid));
+    return Error(Code::kUnauthenticated,
+                 fmt::format("pid {}: the process has ended", caller_->pid));
   }
   return Ok();
 }
 
 Result<ExecutableFile> PinnedProcess::StatExecutable() const {
-  struct statx info {};
+  struct statx info{};
   constexpr unsigned kWanted = STATX_INO | STATX_SIZE | STATX_CTIME;
   // A server or a FUSE process that does not answer must not stop the caller of this function.
   if (statx(folder_.get(), "exe", AT_STATX_DONT_SYNC, kWanted, &info) != 0) {
@@ -179,12 +187,14 @@ Result<void> PinnedProcess::CheckOwner() const {
     return Error(Code::kInternal, fmt::format("pid {}: status has no Uid line", caller_->pid));
   }
   if (effective != caller_->uid) {
-    return Error(Code::kUnauthenticated,
-                 fmt::format("pid {}: it connected as uid {} and now runs as uid {}; connect again after changing "
-                             "the user",
-                             caller_->pid,
-                             caller_->uid,
-                             effective));
+    return Error(
+        Code::kUnauthenticated,
+        fmt::format(
+            "pid {}: it connected as uid {} and now runs as uid {}; connect again after changing "
+            "the user",
+            caller_->pid,
+            caller_->uid,
+            effective));
   }
   return Ok();
 }

@@ -1,1 +1,208 @@
+#include "base/process/pinned_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include "base/core/testing/result_matchers.h"
+#include "base/process/testing/child_process.h"
+
+namespace credence {
+namespace {
+
+using testing::EndsWith;
+using testing::HasSubstr;
+
+int PauseForEver() {
+  while (true) {
+    pause();
+  }
+}
+
+Result<PinnedProcess> Pin(const ChildProcess& child) {
+  return PinnedProcess::Open(CallerOf(child.pid()));
+}
+
+/// Field 22 read the simple way; our own command has no parenthesis or space in its name.
+std::uint64_t OwnStartTime() {
+  std::ifstream stat("/proc/self/stat");
+  std::string field;
+  std::uint64_t ticks = 0;
+  for (int i = 1; i < 22; ++i) {
+    stat >> field;
+  }
+  stat >> ticks;
+  return ticks;
+}
+
+/// Waits until `ready` says so, at most ten seconds.
+template <class Ready>
+bool Eventually(Ready ready) {
+  for (int i = 0; i < 1000; ++i) {
+    if (ready()) {
+      return true;
+    }
+    poll(nullptr, 0, 10);
+  }
+  return false;
+}
+
+TEST(PinnedProcessTest, ReadsFactsOfTheCaller) {
+  const ChildProcess child(PauseForEver);
+  const auto process = Pin(child);
+  ASSERT_THAT(process, IsOk());
+  EXPECT_THAT(process->Read("status"),
+              IsOkAndHolds(HasSubstr(fmt::format("\nPid:\t{}\n", child.pid()))));
+  EXPECT_THAT(process->ExecutablePath(),
+              IsOkAndHolds(std::filesystem::read_symlink("/proc/self/exe").string()));
+  EXPECT_THAT(process->Read("no_such_file"), FailsWithCode(Code::kUnauthenticated));
+  EXPECT_THAT(process->ConfirmUnchanged(), IsOk());
+  EXPECT_EQ(process->caller().pid, child.pid());
+}
+
+TEST(PinnedProcessTest, StartTimeIsField22) {
+  const auto process = PinnedProcess::Open(CallerOf(getpid()));
+  ASSERT_THAT(process, IsOk());
+  EXPECT_THAT(process->StartTime(), IsOkAndHolds(OwnStartTime()));
+}
+
+TEST(PinnedProcessTest, AHostileNameDoesNotShiftTheFields) {
+  const Gate renamed;
+  const Gate rename;
+  const ChildProcess child([&] {
+    rename.Await();
+    prctl(PR_SET_NAME, "a) R 1 2 (3 4 5");
+    renamed.Open();
+    return PauseForEver();
+  });
+  const auto process = Pin(child);
+  ASSERT_THAT(process, IsOk());
+  const auto before = process->StartTime();
+  ASSERT_THAT(before, IsOk());
+  rename.Open();
+  renamed.Await();
+  EXPECT_THAT(process->Read("stat"), IsOkAndHolds(HasSubstr("(a) R 1 2 (3 4 5)")));
+  EXPECT_THAT(process->StartTime(), IsOkAndHolds(*before));
+}
+
+TEST(PinnedProcessTest, AZombieIsNotOpened) {
+  const ChildProcess child([] { return 0; });
+  child.AwaitZombie();
+  EXPECT_THAT(Pin(child), FailsWith(Code::kUnauthenticated, HasSubstr("ended")));
+}
+
+TEST(PinnedProcessTest, AReapedProcessIsNotOpened) {
+  ChildProcess child(PauseForEver);
+  const auto caller = CallerOf(child.pid());
+  child.Kill();
+  child.Reap();
+  EXPECT_THAT(PinnedProcess::Open(caller), FailsWithCode(Code::kUnauthenticated));
+}
+
+TEST(PinnedProcessTest, TheEndOfTheProcessIsNoticed) {
+  ChildProcess child(PauseForEver);
+  const auto process = Pin(child);
+  ASSERT_THAT(process, IsOk());
+  child.Kill();
+  child.AwaitZombie();
+  EXPECT_THAT(process->ConfirmUnchanged(), FailsWithCode(Code::kUnauthenticated));
+  child.Reap();
+  EXPECT_THAT(process->Read("status"), FailsWithCode(Code::kUnauthenticated));
+  EXPECT_THAT(process->StartTime(), FailsWithCode(Code::kUnauthenticated));
+  EXPECT_THAT(process->OpenExecutable(), FailsWithCode(Code::kUnauthenticated));
+  EXPECT_THAT(process->ConfirmUnchanged(), FailsWithCode(Code::kUnauthenticated));
+}
+
+TEST(PinnedProcessTest, AnExecInBetweenIsNoticed) {
+  const Gate exec;
+  const ChildProcess child([&] {
+    exec.Await();
+    execl("/bin/sleep", "sleep", "60", nullptr);
+    return 1;
+  });
+  const auto process = Pin(child);
+  ASSERT_THAT(process, IsOk());
+  ASSERT_THAT(process->ConfirmUnchanged(), IsOk());
+  exec.Open();
+  ASSERT_TRUE(Eventually([&] {
+    const auto path = process->ExecutablePath();
+    return path.ok() && path->ends_with("sleep");
+  }));
+  EXPECT_THAT(process->ConfirmUnchanged(),
+              FailsWith(Code::kUnauthenticated, HasSubstr("replaced its executable")));
+}
+
+TEST(PinnedProcessTest, AChangeOfUserInBetweenIsNoticed) {
+  ASSERT_EQ(geteuid(), 0U) << "this test changes users and needs root";
+  const Gate change;
+  const Gate changed;
+  const ChildProcess child([&] {
+    change.Await();
+    const int result = setresuid(4343, 4343, 4343);
+    changed.Open();
+    return result == 0 ? PauseForEver() : 1;
+  });
+  const auto process = Pin(child);
+  ASSERT_THAT(process, IsOk());
+  change.Open();
+  changed.Await();
+  EXPECT_THAT(process->ConfirmUnchanged(), FailsWith(Code::kUnauthenticated, HasSubstr("4343")));
+}
+
+TEST(PinnedProcessTest, AUserOtherThanTheSocketsIsRefusedAtOnce) {
+  const ChildProcess child(PauseForEver);
+  EXPECT_THAT(PinnedProcess::Open(CallerOf(child.pid(), 4343)),
+              FailsWith(Code::kUnauthenticated, HasSubstr("connected as uid 4343")));
+}
+
+TEST(PinnedProcessTest, ADeletedExecutableIsStillTheOneThatRuns) {
+  const std::string copy = fmt::format("/tmp/credence_sleep.{}", getpid());
+  std::filesystem::copy_file("/bin/sleep", copy, std::filesystem::copy_options::overwrite_existing);
+  const ChildProcess child([&] {
+    execl(copy.c_str(), "sleep", "60", nullptr);
+    return 1;
+  });
+  const std::string link = fmt::format("/proc/{}/exe", child.pid());
+  ASSERT_TRUE(Eventually([&] { return std::filesystem::read_symlink(link) == copy; }));
+  std::filesystem::remove(copy);
+  const auto process = Pin(child);
+  ASSERT_THAT(process, IsOk());
+  EXPECT_THAT(process->ExecutablePath(), IsOkAndHolds(copy + " (deleted)"));
+  const auto executable = process->OpenExecutable();
+  ASSERT_THAT(executable, IsOk());
+  std::array<char, 4> magic{};
+  EXPECT_EQ(read(executable->get(), magic.data(), magic.size()), 4);
+  EXPECT_EQ(std::string_view(magic.data() + 1, 3), "ELF");
+  EXPECT_THAT(process->ConfirmUnchanged(), IsOk());
+}
+
+TEST(PinnedProcessTest, ReadingIsBounded) {
+  const ChildProcess child([] {
+    std::string big = "BIG=" + std::string(100'000, 'x');
+    std::array<char*, 2> environment = {big.data(), nullptr};
+    execle("/bin/sleep", "sleep", "60", nullptr, environment.data());
+    return 1;
+  });
+  const std::string link = fmt::format("/proc/{}/exe", child.pid());
+  ASSERT_TRUE(
+      Eventually([&] { return std::filesystem::read_symlink(link).filename() == "sleep"; }));
+  const auto process = Pin(child);
+  ASSERT_THAT(process, IsOk());
+  EXPECT_THAT(process->Read("environ"), FailsWithCode(Code::kOutOfRange));
+  EXPECT_THAT(process->Read("cmdline"),
+              IsOkAndHolds(std::string("sleep\0"
+                                       "60\0",
+                                       9)));
+}
+
+}  // namespace
+}  // namespace credence
