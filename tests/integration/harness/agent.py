@@ -11,7 +11,7 @@ from .processes import wait_until
 AGENT_CONF = """
 agent {{
   data_dir = "{data}"
-  log_level = "DEBUG"
+  log_level = "{log_level}"
   server_address = "127.0.0.1"
   server_port = "{port}"
   socket_path = "{socket}"
@@ -37,7 +37,7 @@ class Agent:
     default_program = "credence"
 
     def __init__(self, scratch, server, name="agent", program=None, resources="", agent_lines="", plugins=None,
-                 bootstrap=None, join_token=True, audit_log=None, port=None, env=None, start=True):
+                 bootstrap=None, join_token=True, audit_log=None, port=None, env=None, start=True, log_level="DEBUG"):
         program = program or self.default_program
         self.scratch, self.server, self.name, self.program, self.env = scratch, server, name, program, env
         self.folder = scratch.folder(name)
@@ -53,7 +53,7 @@ class Agent:
             block = f'credence {{\n  resources = ["{self.resources_path.parent}"]\n  audit_log = "{self.audit_log}"\n}}'
         self.conf = self.folder / "agent.conf"
         self.conf.write_text(AGENT_CONF.format(
-            data=self.data, port=port or server.port, socket=self.socket, domain=server.domain,
+            data=self.data, port=port or server.port, socket=self.socket, domain=server.domain, log_level=log_level,
             bootstrap=bootstrap or f'trust_bundle_path = "{server.readable_bundle()}"', agent_lines=agent_lines,
             plugins="\n".join(plugins or [JOIN_TOKEN_PLUGIN, MEMORY_KEYS, UNIX_ATTESTOR]), credence_block=block))
         self.conf.chmod(0o600)
