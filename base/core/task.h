@@ -54,6 +54,7 @@ Task<Result<T>> WithDeadline(Deadline deadline, Task<Result<T>> op) {
 
 /// Runs `work` (which blocks: procfs, hashing, key generation) on `pool` and resumes the caller where it was.
 /// `work` runs to its end even if the caller is cancelled meanwhile, so it must own what it touches.
+/// `pool` must be joined before the caller's io_context is destroyed: declare it after.
 template <std::invocable Work>
 Task<std::invoke_result_t<Work>> RunOn(asio::thread_pool& pool, Work work) {
   using T = std::invoke_result_t<Work>;

@@ -189,8 +189,9 @@ Task<Threads> WhereDoesItRun(asio::thread_pool& pool) {
 }
 
 TEST(RunOnTest, WorksOnThePoolAndResumesAtHome) {
+  asio::io_context io;
   asio::thread_pool pool(1);
-  const Threads threads = RunTask(WhereDoesItRun(pool));
+  const Threads threads = RunTask(io, WhereDoesItRun(pool));
   EXPECT_EQ(threads.before, std::this_thread::get_id());
   EXPECT_NE(threads.work, threads.before);
   EXPECT_EQ(threads.after, threads.before);
@@ -211,8 +212,8 @@ Task<void> WorkUntil(asio::thread_pool& pool,
 }
 
 TEST(RunOnTest, CancellationLetsTheWorkEndAndThenTakesEffect) {
-  asio::thread_pool pool(1);
   asio::io_context io;
+  asio::thread_pool pool(1);
   TaskGroup group(io.get_executor());
   Events events;
   const auto stage = std::make_shared<std::atomic<int>>(0);
