@@ -103,7 +103,7 @@ spire() { "$PEERS/spire-server" "$1" "$2" -socketPath "$DEMO/server/api.sock" "$
 
 # filled FILE: one of this folder's files with the demo's places in it.
 filled() {
-  sed -e "s|\$DEMO|$DEMO|g" -e "s|\$SPIRE_PORT|$SPIRE_PORT|g" -e "s|\$OIDC_PORT|$OIDC_PORT|g" \
+  sed -e "s|\$DEMO|$DEMO|g" -e "s|\$SPIRE_PORT|$SPIRE_PORT|g" -e "s|\$OIDC_PORT|$OIDC_PORT|g" -e "s|\$CLAUDE_PORT|$CLAUDE_PORT|g" \
     -e "s|http://127.0.0.1:8200|http://127.0.0.1:$BAO_PORT|" -e "s|http://127.0.0.1:8080|http://127.0.0.1:$CLAUDE_PORT|" "$HERE/$1"
 }
 
@@ -146,7 +146,9 @@ until_true 20 "start of OpenBao" http GET "$ADDRESS/sys/health"
 } >"$DEMO/openbao-setup.log"
 say "  OpenBao on port $BAO_PORT: role 'summarizer' may read secret/app for spiffe://example.org/summarizer"
 
-start_claude
+filled claude.json >"$DEMO/claude.json"
+daemon claude "$PEERS/claude" -config "$DEMO/claude.json"
+until_true 20 "start of the stand-in" grep -q '"api"' "$DEMO/claude.log"
 say "  a strict stand-in for the Claude API on port $CLAUDE_PORT"
 
 say "  two workloads are registered: user $SUMMARIZER is /summarizer, user $REPORTER is /reporter"
@@ -204,7 +206,7 @@ LINES=$(grep -c . <<<"$ANSWER")
 show 0 credence status
 expect "status" 0 "example.org"
 
-for name in credence spire-server oidc openbao; do
+for name in credence spire-server oidc openbao claude; do
   ! grep -q "$TOKEN" "$DEMO/$name.log" || fail "the token stands in $name.log"
 done
 ! grep -q "$TOKEN" "$DEMO/audit.jsonl" || fail "the token stands in the audit log"
