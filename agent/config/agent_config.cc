@@ -33,7 +33,9 @@ struct FileSections {
 };
 
 /// A flag that is set and not empty beats the file.
-TextSetting Prefer(const std::optional<std::string>& flag, std::string_view name, TextSetting file) {
+TextSetting Prefer(const std::optional<std::string>& flag,
+                   std::string_view name,
+                   TextSetting file) {
   if (flag && !flag->empty()) {
     return Setting<std::string>{*flag, {{}, std::string(name)}};
   }
@@ -59,14 +61,18 @@ TrustDomain ReadTrustDomain(const TextSetting& setting, const Place& agent, Mist
   return *domain;
 }
 
-void ReadServer(const FileSections& file, const AgentConfigOverrides& flags, AgentConfig& config, Mistakes& mistakes) {
+void ReadServer(const FileSections& file,
+                const AgentConfigOverrides& flags,
+                AgentConfig& config,
+                Mistakes& mistakes) {
   const auto address = Prefer(flags.server_address, "-serverAddress", file.agent.server_address);
   if (!address) {
     mistakes.AddMissing({file.agent_place.at, "agent.server_address"},
-                 "the DNS name or IP address of the SPIRE server");
+                        "the DNS name or IP address of the SPIRE server");
   } else if (address->value.find_first_of("/ \t\r\n") != std::string::npos) {
-    mistakes.Add(address->place,
-                 fmt::format("expected a DNS name or an IP address, found {}", Quoted(address->value)));
+    mistakes.Add(
+        address->place,
+        fmt::format("expected a DNS name or an IP address, found {}", Quoted(address->value)));
   } else {
     config.server_address = address->value;
   }
@@ -75,7 +81,8 @@ void ReadServer(const FileSections& file, const AgentConfigOverrides& flags, Age
     const char* const last = text.data() + text.size();
     const auto [end, code] = std::from_chars(text.data(), last, config.server_port);
     if (code != std::errc{} || end != last || config.server_port == 0) {
-      mistakes.Add({{}, "-serverPort"}, fmt::format("expected a number from 1 to 65535, found {}", Quoted(text)));
+      mistakes.Add({{}, "-serverPort"},
+                   fmt::format("expected a number from 1 to 65535, found {}", Quoted(text)));
     }
   } else if (file.agent.server_port) {
     config.server_port = static_cast<std::uint16_t>(file.agent.server_port->value);
@@ -84,13 +91,18 @@ void ReadServer(const FileSections& file, const AgentConfigOverrides& flags, Age
   }
 }
 
-void ReadPaths(const FileSections& file, const AgentConfigOverrides& flags, AgentConfig& config, Mistakes& mistakes) {
+void ReadPaths(const FileSections& file,
+               const AgentConfigOverrides& flags,
+               AgentConfig& config,
+               Mistakes& mistakes) {
   if (const auto socket = Prefer(flags.socket_path, "-socketPath", file.agent.socket_path)) {
     if (socket->value.size() > kMaxSocketPath) {
-      mistakes.Add(socket->place,
-                   fmt::format("expected a path of at most {} bytes, as the kernel takes for a socket; found {}",
-                               kMaxSocketPath,
-                               socket->value.size()));
+      mistakes.Add(
+          socket->place,
+          fmt::format(
+              "expected a path of at most {} bytes, as the kernel takes for a socket; found {}",
+              kMaxSocketPath,
+              socket->value.size()));
     }
     config.socket_path = socket->value;
   }
@@ -104,9 +116,11 @@ void ReadBootstrap(const FileSections& file,
                    AgentConfig& config,
                    Mistakes& mistakes) {
   const auto path = Prefer(flags.trust_bundle, "-trustBundle", file.agent.trust_bundle_path);
-  const auto format = Prefer(flags.trust_bundle_format, "-trustBundleFormat", file.agent.trust_bundle_format);
+  const auto format =
+      Prefer(flags.trust_bundle_format, "-trustBundleFormat", file.agent.trust_bundle_format);
   if (format && format->value != "pem" && format->value != "spiffe") {
-    mistakes.Add(format->place, fmt::format("expected \"pem\" or \"spiffe\", found {}", Quoted(format->value)));
+    mistakes.Add(format->place,
+                 fmt::format("expected \"pem\" or \"spiffe\", found {}", Quoted(format->value)));
   }
   const bool insecure = PreferTrue(flags.insecure_bootstrap, file.agent.insecure_bootstrap);
   if (insecure && path) {
@@ -146,7 +160,10 @@ void ReadCaches(const AgentSection& agent, AgentConfig& config, Mistakes& mistak
   }
 }
 
-void ReadLog(const FileSections& file, const AgentConfigOverrides& flags, AgentConfig& config, Mistakes& mistakes) {
+void ReadLog(const FileSections& file,
+             const AgentConfigOverrides& flags,
+             AgentConfig& config,
+             Mistakes& mistakes) {
   if (const auto log_file = Prefer(flags.log_file, "-logFile", file.agent.log_file)) {
     config.log.file = log_file->value;
   }
@@ -156,7 +173,8 @@ void ReadLog(const FileSections& file, const AgentConfigOverrides& flags, AgentC
       config.log.level = *parsed;
     } else {
       mistakes.Add(level->place,
-                   fmt::format("expected \"debug\", \"info\", \"warn\" or \"error\", found {}", Quoted(level->value)));
+                   fmt::format("expected \"debug\", \"info\", \"warn\" or \"error\", found {}",
+                               Quoted(level->value)));
     }
   }
   if (const auto format = Prefer(flags.log_format, "-logFormat", file.agent.log_format)) {
@@ -167,7 +185,8 @@ void ReadLog(const FileSections& file, const AgentConfigOverrides& flags, AgentC
     if (lower == "json") {
       config.log.format = LogFormat::kJson;
     } else if (lower != "text") {
-      mistakes.Add(format->place, fmt::format("expected \"text\" or \"json\", found {}", Quoted(format->value)));
+      mistakes.Add(format->place,
+                   fmt::format("expected \"text\" or \"json\", found {}", Quoted(format->value)));
     }
   }
 }
@@ -188,9 +207,11 @@ SharedSecret ReadTokenFile(const Setting<std::string>& path, Mistakes& mistakes)
   return std::make_shared<const SecretBytes>(SecretBytes::CopyOf(token));
 }
 
-/// The join token; null when there is none. Flags beat the file as a pair: a token on the command line replaces a token
-/// file in the file.
-SharedSecret ReadJoinToken(const AgentSection& agent, const AgentConfigOverrides& flags, Mistakes& mistakes) {
+/// The join token; null when there is none. Flags beat the file as a pair: a token on the command
+/// line replaces a token file in the file.
+SharedSecret ReadJoinToken(const AgentSection& agent,
+                           const AgentConfigOverrides& flags,
+                           Mistakes& mistakes) {
   auto token = Prefer(flags.join_token, "-joinToken", std::nullopt);
   auto path = Prefer(flags.join_token_file, "-joinTokenFile", std::nullopt);
   if (!token && !path) {
@@ -199,7 +220,8 @@ SharedSecret ReadJoinToken(const AgentSection& agent, const AgentConfigOverrides
   }
   SharedSecret secret;
   if (token && path) {
-    mistakes.Add(path->place, fmt::format("excludes {}: expected only one of them", token->place.key));
+    mistakes.Add(path->place,
+                 fmt::format("excludes {}: expected only one of them", token->place.key));
   } else if (path) {
     secret = ReadTokenFile(*path, mistakes);
   } else if (token) {
@@ -211,18 +233,21 @@ SharedSecret ReadJoinToken(const AgentSection& agent, const AgentConfigOverrides
   return secret;
 }
 
-void ReadNodeAttestor(FileSections& file, const AgentConfigOverrides& flags, AgentConfig& config, Mistakes& mistakes) {
+void ReadNodeAttestor(FileSections& file,
+                      const AgentConfigOverrides& flags,
+                      AgentConfig& config,
+                      Mistakes& mistakes) {
   const SharedSecret token = ReadJoinToken(file.agent, flags, mistakes);
   // A token that could not be read has its own mistake.
-  const bool token_asked =
-      file.agent.join_token || file.agent.join_token_file || flags.join_token || flags.join_token_file;
+  const bool token_asked = file.agent.join_token || file.agent.join_token_file ||
+                           flags.join_token || flags.join_token_file;
   if (token) {
     config.node_attestor = JoinTokenAttestorConfig{token};
   } else if (file.plugins.node_attestor) {
     config.node_attestor = *std::move(file.plugins.node_attestor);
   } else if (!file.plugins.node_attestor_declared && !token_asked) {
     mistakes.AddMissing({file.agent_place.at, "plugins.NodeAttestor"},
-                 "exactly one, \"join_token\" or \"x509pop\"");
+                        "exactly one, \"join_token\" or \"x509pop\"");
   }
 }
 

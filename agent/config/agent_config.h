@@ -29,7 +29,8 @@ struct NoBootstrap {};
 using BootstrapSource = std::variant<NoBootstrap, BundleFile, InsecureBootstrap>;
 
 struct JoinTokenAttestorConfig {
-  /// From join_token, join_token_file or -joinToken.
+  /// From join_token, join_token_file, -joinToken or -joinTokenFile; null when there is none, in
+  /// which case only an agent SVID that is stored will do.
   SharedSecret token;
 };
 struct X509PopAttestorConfig {
@@ -122,9 +123,10 @@ struct AgentConfigOutcome {
   std::vector<ConfigMistake> mistakes;
 };
 
-/// Reads `text` (HCL 1 or JSON, as SPIRE does) named `file` in messages. Every key that SPIRE's agent knows and this
-/// agent does not serve yet is a mistake that says so; so is every unknown key.
-/// `environment` is set for -expandEnv: $VAR and ${VAR} are replaced before parsing, unset ones by nothing.
+/// Reads `text` (HCL 1 or JSON, as SPIRE does) named `file` in messages. Every key that SPIRE's
+/// agent knows and this agent does not serve yet is a mistake that says so; so is every unknown
+/// key. `environment` is set for -expandEnv: $VAR and ${VAR} are replaced before parsing, unset
+/// ones by nothing.
 AgentConfigOutcome ParseAgentConfig(std::string_view text,
                                     const std::string& file,
                                     const AgentConfigOverrides& overrides,

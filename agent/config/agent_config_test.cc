@@ -2,13 +2,14 @@
 
 #include <stdlib.h>
 
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "agent/config/testing/agent_conf.h"
+#include "agent/config/testing/temporary_folder.h"
 
 namespace credence {
 namespace {
@@ -19,30 +20,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-/// The least a file can have, with room for more in the agent block.
-std::string Minimal(const std::string& more = "", const std::string& top = "") {
-  return "agent {\n trust_domain = \"example.org\"\n server_address = \"spire\"\n server_port = 8081\n" + more +
-         "\n}\nplugins {\n NodeAttestor \"join_token\" { plugin_data {} }\n"
-         " KeyManager \"memory\" { plugin_data {} }\n WorkloadAttestor \"unix\" { plugin_data {} }\n}\n" +
-         top;
-}
-
-AgentConfigOutcome Parse(const std::string& text, const AgentConfigOverrides& flags = {}) {
-  return ParseAgentConfig(text, "agent.conf", flags, false);
-}
-
-std::vector<std::string> MistakesOf(const std::string& text, const AgentConfigOverrides& flags = {}) {
-  std::vector<std::string> lines;
-  const AgentConfigOutcome outcome = Parse(text, flags);
-  EXPECT_EQ(outcome.config.has_value(), outcome.mistakes.empty());
-  for (const ConfigMistake& mistake : outcome.mistakes) {
-    lines.push_back(mistake.ToString());
-  }
-  return lines;
-}
-
 AgentConfig Good(const std::string& text, const AgentConfigOverrides& flags = {}) {
-  AgentConfigOutcome outcome = Parse(text, flags);
+  AgentConfigOutcome outcome = ParseText(text, flags);
   for (const ConfigMistake& mistake : outcome.mistakes) {
     ADD_FAILURE() << mistake.ToString();
   }
@@ -168,13 +147,17 @@ TEST_P(FullFileTest, EverySettingArrives) {
   ASSERT_TRUE(config.unix_attestor.has_value());
   EXPECT_TRUE(config.unix_attestor->discover_workload_path);
   EXPECT_EQ(config.unix_attestor->workload_size_limit, -1);
-  EXPECT_THAT(config.credence.resources, ElementsAre("/etc/credence/resources", "/etc/credence/extra.yaml"));
+  EXPECT_THAT(config.credence.resources,
+              ElementsAre("/etc/credence/resources", "/etc/credence/extra.yaml"));
   EXPECT_EQ(config.credence.audit_log, "/var/log/credence/audit.jsonl");
 }
 
-INSTANTIATE_TEST_SUITE_P(BothLanguages, FullFileTest, testing::Values(kFull, kFullJson), [](const auto& tested) {
-  return tested.param.starts_with('{') ? "Json" : "Hcl";
-});
+INSTANTIATE_TEST_SUITE_P(BothLanguages,
+                         FullFileTest,
+                         testing::Values(kFull, kFullJson),
+                         [](const auto& tested) {
+                           return tested.param.starts_with('{') ? "Json" : "Hcl";
+                         });
 
 TEST(AgentConfigTest, DefaultsAreSpires) {
   const AgentConfig config = Good(Minimal());
@@ -217,35 +200,195 @@ credence { resource = ["/etc"] }
 health_checks { listener_enabled = true }
 server { }
 )";
-  const std::string unserved = "SPIRE's agent has this setting; Credence does not serve it yet: remove it";
+  const std::string unserved =
+      "SPIRE's agent has this setting; Credence does not serve it yet: remove it";
   EXPECT_THAT(
       MistakesOf(text),
       ElementsAre(
-          "agent.conf:1:7: agent.server_address: is missing: expected the DNS name or IP address of the SPIRE server",
+          "agent.conf:1:7: agent.server_address: is missing: expected the DNS name or IP address "
+          "of the SPIRE server",
           HasSubstr("agent.conf:2:18: agent.trust_domain: "),
           "agent.conf:3:3: agent.server_adress: unknown key; did you mean \"server_address\"?",
           "agent.conf:4:17: agent.server_port: expected a number from 1 to 65535, found \"x\"",
-          "agent.conf:5:15: agent.log_level: expected \"debug\", \"info\", \"warn\" or \"error\", found \"loud\"",
+          "agent.conf:5:15: agent.log_level: expected \"debug\", \"info\", \"warn\" or \"error\", "
+          "found \"loud\"",
           "agent.conf:6:17: agent.socket_path: expected a text, found a list",
           "agent.conf:7:25: agent.availability_target: expected at least \"24h\"",
           "agent.conf:8:3: agent.availability_target: is set twice: the first is at line 7",
           "agent.conf:9:3: agent.admin_socket_path: " + unserved,
-          "agent.conf:10:24: agent.insecure_bootstrap: excludes agent.trust_bundle_path: expected only one of them",
+          "agent.conf:10:24: agent.insecure_bootstrap: excludes agent.trust_bundle_path: expected "
+          "only one of them",
           "agent.conf:12:30: agent.experimental.ratelimit.fetch_jwt_svid: " + unserved,
-          "agent.conf:12:67: agent.experimental.sync_interval: expected a duration such as \"30s\", \"10m\" or "
+          "agent.conf:12:67: agent.experimental.sync_interval: expected a duration such as "
+          "\"30s\", \"10m\" or "
           "\"24h\", found \"fast\"",
-          "agent.conf:15:40: plugins.NodeAttestor.x509pop.plugin_data.private_key_path: is missing: expected the path "
+          "agent.conf:15:40: plugins.NodeAttestor.x509pop.plugin_data.private_key_path: is "
+          "missing: expected the path "
           "of the node's private key (PEM)",
-          "agent.conf:15:42: plugins.NodeAttestor.x509pop.plugin_data.private_key: unknown key; did you mean "
+          "agent.conf:15:42: plugins.NodeAttestor.x509pop.plugin_data.private_key: unknown key; "
+          "did you mean "
           "\"private_key_path\"?",
-          "agent.conf:16:21: plugins.KeyManager.disc: there is no KeyManager of this name: expected disk or memory",
+          "agent.conf:16:21: plugins.KeyManager.disc: there is no KeyManager of this name: "
+          "expected disk or memory",
           "agent.conf:18:21: plugins.KeyManager.disk: expected exactly one KeyManager",
-          "agent.conf:19:29: plugins.WorkloadAttestor.docker: SPIRE's agent has this WorkloadAttestor; Credence does "
+          "agent.conf:19:29: plugins.WorkloadAttestor.docker: SPIRE's agent has this "
+          "WorkloadAttestor; Credence does "
           "not serve it yet: expected unix",
-          "agent.conf:20:27: plugins.WorkloadAttestor.mine: external plugins are not served yet: expected unix",
+          "agent.conf:20:27: plugins.WorkloadAttestor.mine: external plugins are not served yet: "
+          "expected unix",
           "agent.conf:22:12: credence.resource: unknown key; did you mean \"resources\"?",
           "agent.conf:23:17: health_checks.listener_enabled: " + unserved,
           "agent.conf:24:1: server: unknown key"));
+}
+
+TEST(AgentConfigTest, AnEmptyFileLacksEverything) {
+  EXPECT_THAT(MistakesOf(""),
+              ElementsAre(HasSubstr("plugins.KeyManager: is missing"),
+                          HasSubstr("plugins.WorkloadAttestor: is missing"),
+                          HasSubstr("agent.trust_domain: is missing"),
+                          HasSubstr("agent.server_address: is missing"),
+                          HasSubstr("agent.server_port: is missing"),
+                          HasSubstr("plugins.NodeAttestor: is missing")));
+}
+
+TEST(AgentConfigTest, UnservedSettingsThatAskForNothingAreFine) {
+  Good(
+      Minimal("disable_workload_api = false\nadmin_socket_path = \"\"\nauthorized_delegates = []\n"
+              "log_source_location = false\nlog_selectors = []\nrebootstrap_delay = \"10m\"\n"
+              "sds { default_svid_name = \"default\" disable_spiffe_cert_validation = false }\n"
+              "experimental { require_pq_kem = false feature_flags = [] ratelimit { fetch_jwt_svid "
+              "= 0 } }"));
+}
+
+TEST(AgentConfigTest, KeysAreReadInAnyCaseAsHclDoes) {
+  EXPECT_EQ(Good(Minimal("Data_Dir = \"/d\"")).data_dir, "/d");
+}
+
+TEST(AgentConfigTest, CommandLineBeatsTheFile) {
+  AgentConfigOverrides flags;
+  flags.data_dir = "/flag/data";
+  flags.log_level = "warn";
+  flags.log_format = "json";
+  flags.log_file = "/flag/log";
+  flags.server_address = "flag-server";
+  flags.server_port = "9000";
+  flags.socket_path = "/flag/api.sock";
+  flags.trust_domain = "flag.example";
+  flags.trust_bundle = "/flag/bundle.json";
+  flags.trust_bundle_format = "spiffe";
+  flags.allow_unauthenticated_verifiers = true;
+  const AgentConfig config =
+      Good(Minimal("data_dir = \"/file\"\nlog_level = \"debug\"\nsocket_path = "
+                   "\"/file\"\ntrust_bundle_path = \"/file\""),
+           flags);
+  EXPECT_EQ(config.data_dir, "/flag/data");
+  EXPECT_EQ(config.log.level, LogLevel::kWarn);
+  EXPECT_EQ(config.log.format, LogFormat::kJson);
+  EXPECT_EQ(config.log.file, "/flag/log");
+  EXPECT_EQ(config.server_address, "flag-server");
+  EXPECT_EQ(config.server_port, 9000);
+  EXPECT_EQ(config.socket_path, "/flag/api.sock");
+  EXPECT_EQ(config.trust_domain.name(), "flag.example");
+  EXPECT_EQ(std::get<BundleFile>(config.bootstrap).path, "/flag/bundle.json");
+  EXPECT_TRUE(std::get<BundleFile>(config.bootstrap).spiffe_format);
+  EXPECT_TRUE(config.allow_unauthenticated_verifiers);
+}
+
+TEST(AgentConfigTest, AFlagIsEnoughWhereTheFileSaysNothing) {
+  AgentConfigOverrides flags;
+  flags.trust_domain = "example.org";
+  flags.server_address = "s";
+  flags.server_port = "1";
+  flags.insecure_bootstrap = true;
+  const AgentConfig config = Good("plugins { " + kNode + kKeys + kUnix + " }", flags);
+  EXPECT_TRUE(std::holds_alternative<InsecureBootstrap>(config.bootstrap));
+}
+
+TEST(AgentConfigTest, MistakesOfFlagsNameTheFlag) {
+  AgentConfigOverrides flags;
+  flags.server_port = "70000";
+  flags.log_level = "loud";
+  flags.insecure_bootstrap = true;
+  EXPECT_THAT(
+      MistakesOf(Minimal("trust_bundle_path = \"x\""), flags),
+      ElementsAre("command line: -serverPort: expected a number from 1 to 65535, found \"70000\"",
+                  "command line: -insecureBootstrap: excludes agent.trust_bundle_path: expected "
+                  "only one of them",
+                  "command line: -logLevel: expected \"debug\", \"info\", \"warn\" or \"error\", "
+                  "found \"loud\""));
+}
+
+std::string TokenOf(const AgentConfig& config) {
+  const auto& token = std::get<JoinTokenAttestorConfig>(config.node_attestor).token;
+  return token ? std::string(token->Reveal()) : "none";
+}
+
+TEST(JoinTokenTest, ComesFromTheFileOrAFlagOrATokenFile) {
+  const TemporaryFolder folder;
+  const std::string path = folder.Write("token", "\n  token-in-file \r\n");
+  AgentConfigOverrides flags;
+  EXPECT_EQ(TokenOf(Good(Minimal("join_token = \"t1\""))), "t1");
+  EXPECT_EQ(TokenOf(Good(Minimal("join_token_file = \"" + path + "\""))), "token-in-file");
+  flags.join_token = "t2";
+  EXPECT_EQ(TokenOf(Good(Minimal("join_token = \"t1\""), flags)), "t2");
+  EXPECT_EQ(TokenOf(Good(Minimal("join_token_file = \"/not/there\""), flags)), "t2");
+  flags.join_token.reset();
+  flags.join_token_file = path;
+  EXPECT_EQ(TokenOf(Good(Minimal("join_token = \"t1\""), flags)), "token-in-file");
+}
+
+TEST(JoinTokenTest, ReplacesTheConfiguredNodeAttestor) {
+  AgentConfigOverrides flags;
+  flags.join_token = "t";
+  EXPECT_EQ(TokenOf(Good(std::string(kFull), flags)), "t");
+  EXPECT_EQ(TokenOf(Good(WithPlugins(kKeys + kUnix), flags)), "t");
+}
+
+TEST(JoinTokenTest, AnEmptyTokenFileIsAMistake) {
+  const TemporaryFolder folder;
+  const std::string path = folder.Write("token", " \n");
+  EXPECT_THAT(MistakesOf(Minimal("join_token_file = \"" + path + "\"")),
+              ElementsAre(HasSubstr("is empty: expected a join token")));
+}
+
+TEST(JoinTokenTest, NoMistakeShowsTheToken) {
+  for (const std::string text : {"join_token = [\"s3cr3t\"]",
+                                 "join_token = \"s3cr3t\" join_token_file = \"/x\"",
+                                 "join_token = \"s3cr3t",
+                                 "join_token = s3cr3t",
+                                 "join_token = \"s3cr3t\\q\""}) {
+    for (const std::string& mistake : MistakesOf(Minimal(text))) {
+      EXPECT_THAT(mistake, testing::Not(HasSubstr("s3cr3t")));
+    }
+  }
+}
+
+TEST(ExpandEnvironmentInConfigTest, VariablesAreReplacedOnlyWhenAskedFor) {
+  ASSERT_EQ(setenv("CREDENCE_TEST_DIR", "/from/env", 1), 0);
+  const std::string text = Minimal("data_dir = \"${CREDENCE_TEST_DIR}/x\"");
+  const auto expanded = ParseAgentConfig(text, "agent.conf", {}, true);
+  const auto plain = ParseAgentConfig(text, "agent.conf", {}, false);
+  ASSERT_TRUE(expanded.config && plain.config);
+  EXPECT_EQ(expanded.config->data_dir, "/from/env/x");
+  EXPECT_EQ(plain.config->data_dir, "${CREDENCE_TEST_DIR}/x");
+  const auto open = ParseAgentConfig("agent {\n data_dir = \"${X\"\n}", "agent.conf", {}, true);
+  ASSERT_EQ(open.mistakes.size(), 1U);
+  EXPECT_EQ(open.mistakes[0].ToString(),
+            "agent.conf:2:14: expected a variable's name and } after ${");
+}
+
+TEST(LoadAgentConfigTest, ReadsAFileOfABoundedSize) {
+  const TemporaryFolder folder;
+  const auto loaded = LoadAgentConfig(folder.Write("agent.conf", std::string(kFull)), {}, false);
+  EXPECT_TRUE(loaded.config.has_value());
+  const auto missing = LoadAgentConfig("/does/not/exist.conf", {}, false);
+  ASSERT_EQ(missing.mistakes.size(), 1U);
+  EXPECT_EQ(missing.mistakes[0].ToString(),
+            "/does/not/exist.conf: open /does/not/exist.conf: no such file or directory");
+  const auto big =
+      LoadAgentConfig(folder.Write("big.conf", std::string((1 << 20) + 1, ' ')), {}, false);
+  ASSERT_EQ(big.mistakes.size(), 1U);
+  EXPECT_THAT(big.mistakes[0].message, HasSubstr("at most 1048576"));
 }
 
 }  // namespace

@@ -60,13 +60,14 @@ void RefuseUnserved(Section& section, const Table& table) {
   }
 }
 
-/// SDS is not served. A file that turns it off is right, one that says nothing means only the Workload API to us, and one
-/// that asks for it must hear that it does not get it.
+/// SDS is not served. A file that turns it off is right, one that says nothing means only the
+/// Workload API to us, and one that asks for it must hear that it does not get it.
 void ReadSds(Section& agent) {
   const auto disabled = agent.Bool("disable_sds_api");
   if (disabled && !disabled->value) {
     agent.Add(disabled->place,
-              "SPIRE's agent has the SDS API; Credence does not serve it yet: expected true, or remove it");
+              "SPIRE's agent has the SDS API; Credence does not serve it yet: expected true, or "
+              "remove it");
   }
   if (auto sds = agent.Block("sds")) {
     for (const UnservedSetting& setting : kUnservedSds) {
@@ -81,7 +82,8 @@ void ReadSds(Section& agent) {
   }
 }
 
-/// Profiling and re-bootstrapping are off, so that their details have no effect; their kinds are still checked.
+/// Profiling and re-bootstrapping are off, so that their details have no effect; their kinds are
+/// still checked.
 void CheckIdleDetails(Section& agent) {
   agent.Integer("profiling_port", 0, 65535);
   agent.Integer("profiling_freq", 0, kNoLimit);
@@ -132,11 +134,12 @@ std::optional<Setting<std::chrono::milliseconds>> ReadExperimentalSection(Sectio
     experimental.Add(interval->place, "expected at least \"1s\"");
     interval.reset();
   }
-  // It bounds how long a caller waits for a renewal while a valid token is there. Nobody waits here: renewal goes on in the
-  // background, so that any value is kept.
+  // It bounds how long a caller waits for a renewal while a valid token is there. Nobody waits
+  // here: renewal goes on in the background, so that any value is kept.
   const auto timeout = experimental.Duration("jwt_svid_cache_hit_timeout");
   if (timeout && (timeout->value < 5s || timeout->value >= 30s)) {
-    experimental.Add(timeout->place, "expected a duration from \"5s\" up to, but not including, \"30s\"");
+    experimental.Add(timeout->place,
+                     "expected a duration from \"5s\" up to, but not including, \"30s\"");
   }
   for (const std::string_view key : {"named_pipe_name", "admin_named_pipe_name"}) {
     if (const auto name = experimental.Text(key)) {
@@ -168,7 +171,8 @@ void ReadTelemetrySection(Section telemetry) {
   telemetry.Text("MetricPrefix");
   telemetry.Bool("EnableTrustDomainLabel");
   telemetry.Bool("EnableHostnameLabel");
-  for (const std::string_view list : {"AllowedPrefixes", "BlockedPrefixes", "AllowedLabels", "BlockedLabels"}) {
+  for (const std::string_view list :
+       {"AllowedPrefixes", "BlockedPrefixes", "AllowedLabels", "BlockedLabels"}) {
     telemetry.TextList(list);
   }
   telemetry.Finish();

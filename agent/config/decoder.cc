@@ -17,7 +17,8 @@ namespace {
 
 bool EqualIgnoringCase(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-    return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y));
+    return std::tolower(static_cast<unsigned char>(x)) ==
+           std::tolower(static_cast<unsigned char>(y));
   });
 }
 
@@ -46,7 +47,8 @@ std::optional<std::int64_t> ParseInteger(std::string_view text) {
 }
 
 std::optional<bool> ParseBool(const Value& value, Typing typing) {
-  const bool lenient = typing == Typing::kAsSpire && value.kind != ValueKind::kList && value.kind != ValueKind::kObject;
+  const bool lenient = typing == Typing::kAsSpire && value.kind != ValueKind::kList &&
+                       value.kind != ValueKind::kObject;
   if (value.kind != ValueKind::kBool && !lenient) {
     return std::nullopt;
   }
@@ -110,8 +112,8 @@ void Mistakes::Add(const Place& place, std::string message) {
 }
 
 void Mistakes::AddMissing(const Place& place, std::string_view expected) {
-  const bool there = std::any_of(
-      mistakes_.begin(), mistakes_.end(), [&](const ConfigMistake& mistake) {
+  const bool there =
+      std::any_of(mistakes_.begin(), mistakes_.end(), [&](const ConfigMistake& mistake) {
         return mistake.key == place.key && Position{mistake.line, mistake.column} >= place.at;
       });
   if (!there) {
@@ -168,14 +170,16 @@ const Entry* Section::Find(std::string_view key) {
       found = &entry;
     } else if (std::find(reported_.begin(), reported_.end(), &entry) == reported_.end()) {
       reported_.push_back(&entry);
-      Add({entry.at, Name(key)}, fmt::format("is set twice: the first is at line {}", found->at.line));
+      Add({entry.at, Name(key)},
+          fmt::format("is set twice: the first is at line {}", found->at.line));
     }
   }
   return found;
 }
 
 void Section::WrongKind(const Entry& entry, std::string_view key, std::string_view expected) {
-  Add({entry.value.at, Name(key)}, fmt::format("expected {}, found {}", expected, DescribeFound(entry.value)));
+  Add({entry.value.at, Name(key)},
+      fmt::format("expected {}, found {}", expected, DescribeFound(entry.value)));
 }
 
 std::optional<Setting<std::string>> Section::ReadText(std::string_view key, bool secret) {
@@ -199,9 +203,13 @@ std::optional<Setting<std::string>> Section::ReadText(std::string_view key, bool
   return Setting<std::string>{value.text, {value.at, Name(key)}};
 }
 
-std::optional<Setting<std::string>> Section::Text(std::string_view key) { return ReadText(key, false); }
+std::optional<Setting<std::string>> Section::Text(std::string_view key) {
+  return ReadText(key, false);
+}
 
-std::optional<Setting<std::string>> Section::SecretText(std::string_view key) { return ReadText(key, true); }
+std::optional<Setting<std::string>> Section::SecretText(std::string_view key) {
+  return ReadText(key, true);
+}
 
 std::optional<Setting<bool>> Section::Bool(std::string_view key) {
   const Entry* entry = Find(key);
@@ -216,15 +224,17 @@ std::optional<Setting<bool>> Section::Bool(std::string_view key) {
   return Setting<bool>{*value, {entry->value.at, Name(key)}};
 }
 
-std::optional<Setting<std::int64_t>> Section::Integer(std::string_view key, std::int64_t least, std::int64_t most) {
+std::optional<Setting<std::int64_t>> Section::Integer(std::string_view key,
+                                                      std::int64_t least,
+                                                      std::int64_t most) {
   const Entry* entry = Find(key);
   if (entry == nullptr) {
     return std::nullopt;
   }
   const Value& value = entry->value;
   const bool text = value.kind == ValueKind::kString && typing_ == Typing::kAsSpire;
-  const auto number =
-      value.kind == ValueKind::kNumber || text ? ParseInteger(value.text) : std::optional<std::int64_t>{};
+  const auto number = value.kind == ValueKind::kNumber || text ? ParseInteger(value.text)
+                                                               : std::optional<std::int64_t>{};
   if (!number || *number < least || *number > most) {
     WrongKind(*entry, key, DescribeRange(least, most));
     return std::nullopt;
@@ -262,7 +272,8 @@ std::optional<Setting<std::vector<Setting<std::string>>>> Section::TextList(std:
   Setting<std::vector<Setting<std::string>>> list{{}, {entry->value.at, Name(key)}};
   for (const Value& item : entry->value.items) {
     if (item.kind != ValueKind::kString || item.text.empty()) {
-      Add({item.at, Name(key)}, fmt::format("expected a text in the list, found {}", DescribeFound(item)));
+      Add({item.at, Name(key)},
+          fmt::format("expected a text in the list, found {}", DescribeFound(item)));
     } else {
       list.value.push_back({item.text, {item.at, Name(key)}});
     }
@@ -273,7 +284,8 @@ std::optional<Setting<std::vector<Setting<std::string>>>> Section::TextList(std:
 std::optional<Section> Section::Block(std::string_view key) {
   std::vector<Section> all = Blocks(key);
   for (std::size_t i = 1; i < all.size(); ++i) {
-    Add(all[i].place(), fmt::format("is there twice: the first is at line {}", all.front().at_.line));
+    Add(all[i].place(),
+        fmt::format("is there twice: the first is at line {}", all.front().at_.line));
   }
   if (all.empty()) {
     return std::nullopt;
@@ -300,7 +312,8 @@ std::vector<Section> Section::BlocksOf(const Entry& entry) {
     if (value.kind == ValueKind::kObject) {
       blocks.emplace_back(value, Name(entry.key), typing_, *mistakes_);
     } else {
-      Add({value.at, Name(entry.key)}, fmt::format("expected a block, found {}", DescribeFound(value)));
+      Add({value.at, Name(entry.key)},
+          fmt::format("expected a block, found {}", DescribeFound(value)));
     }
   };
   if (entry.value.kind == ValueKind::kList && typing_ == Typing::kAsSpire) {
@@ -331,8 +344,9 @@ void Section::Missing(std::string_view key, std::string_view expected) {
 
 void Section::Finish() {
   for (const Entry& entry : *entries_) {
-    const bool known = std::any_of(
-        known_.begin(), known_.end(), [&](const std::string& key) { return SameKey(entry.key, key); });
+    const bool known = std::any_of(known_.begin(), known_.end(), [&](const std::string& key) {
+      return SameKey(entry.key, key);
+    });
     if (!known) {
       Add({entry.at, Name(entry.key)}, "unknown key" + DidYouMean(entry.key, known_));
     }

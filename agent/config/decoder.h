@@ -32,7 +32,8 @@ class Mistakes {
   explicit Mistakes(std::string file) : file_(std::move(file)) {}
 
   void Add(const Place& place, std::string message);
-  /// "is missing: expected ...", unless there is a mistake about the same key from `place` on already.
+  /// "is missing: expected ...", unless there is a mistake about the same key from `place` on
+  /// already.
   void AddMissing(const Place& place, std::string_view expected);
   const std::string& file() const { return file_; }
   bool empty() const { return mistakes_.empty(); }
@@ -46,7 +47,8 @@ class Mistakes {
 
 /// How strictly kinds of values are told apart.
 enum class Typing {
-  /// As HCL 1 does for SPIRE: keys in any case, "80" is a number too, 80 a text, "true" a truth value.
+  /// As HCL 1 does for SPIRE: keys in any case, "80" is a number too, 80 a text, "true" a truth
+  /// value.
   kAsSpire,
   /// As written.
   kExact,
@@ -55,16 +57,18 @@ enum class Typing {
 /// A setting that SPIRE's agent has and this agent does not serve yet.
 struct UnservedSetting {
   std::string_view key;
-  /// The value that asks for nothing, apart from an empty one; nullopt if any use asks for something.
+  /// The value that asks for nothing, apart from an empty one; nullopt if any use asks for
+  /// something.
   std::optional<std::string_view> harmless;
 };
 
-/// Reads one object of a document: every getter takes a key, notes that it exists, and records a mistake if the value is
-/// of another kind, in which case the setting counts as not made. Finish() records the keys nobody asked for.
+/// Reads one object of a document: every getter takes a key, notes that it exists, and records a
+/// mistake if the value is of another kind, in which case the setting counts as not made. Finish()
+/// records the keys nobody asked for.
 class Section {
  public:
-  /// `value` must be an object and outlive the section. Keys are named `path` + "." + key in messages; no point after a
-  /// path that is empty or ends with a blank.
+  /// `value` must be an object and outlive the section. Keys are named `path` + "." + key in
+  /// messages; no point after a path that is empty or ends with a blank.
   Section(const Value& value, std::string path, Typing typing, Mistakes& mistakes);
 
   Place place() const { return {at_, path_}; }
@@ -77,7 +81,9 @@ class Section {
   /// The same for a value that messages must not show.
   std::optional<Setting<std::string>> SecretText(std::string_view key);
   std::optional<Setting<bool>> Bool(std::string_view key);
-  std::optional<Setting<std::int64_t>> Integer(std::string_view key, std::int64_t least, std::int64_t most);
+  std::optional<Setting<std::int64_t>> Integer(std::string_view key,
+                                               std::int64_t least,
+                                               std::int64_t most);
   std::optional<Setting<std::chrono::milliseconds>> Duration(std::string_view key);
   /// Each item with its own place.
   std::optional<Setting<std::vector<Setting<std::string>>>> TextList(std::string_view key);

@@ -7,7 +7,8 @@
 
 namespace credence {
 
-/// A place in a file, both counted from 1; columns count characters, not bytes. 0:0 is the file as a whole.
+/// A place in a file, both counted from 1; columns count characters, not bytes. 0:0 is the file as
+/// a whole.
 struct Position {
   int line = 0;
   int column = 0;
@@ -27,11 +28,13 @@ struct Value {
   std::string text;
   /// kList.
   std::vector<Value> items;
-  /// kObject: in the order of the file; keys may repeat, and the reader of the object decides what that means.
+  /// kObject: in the order of the file; keys may repeat, and the reader of the object decides what
+  /// that means.
   std::vector<Entry> entries;
 };
 
-/// A key with its value. A labelled block `A "b" { }` is the key A with an object that has the key b.
+/// A key with its value. A labelled block `A "b" { }` is the key A with an object that has the key
+/// b.
 struct Entry {
   std::string key;
   Position at;

@@ -43,7 +43,8 @@ ExpandedText ExpandEnvironment(std::string_view text, const EnvironmentLookup& l
       ++end;
     }
     if (braced && (end == start || end == text.size() || text[end] != '}')) {
-      out.error = SyntaxError{PositionOf(text, dollar), "expected a variable's name and } after ${"};
+      out.error =
+          SyntaxError{PositionOf(text, dollar), "expected a variable's name and } after ${"};
       return out;
     }
     if (end == start) {

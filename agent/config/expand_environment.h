@@ -20,9 +20,9 @@ struct ExpandedText {
   std::optional<SyntaxError> error;
 };
 
-/// Replaces $NAME and ${NAME}, NAME being letters, digits and '_'; a '$' before anything else stays. At most
-/// 1 MiB comes out; the rest is cut off and an error is set.
-/// Source: what spire-agent's -expandEnv does.
+/// Replaces $NAME and ${NAME}, NAME being letters, digits and '_'; a '$' before anything else
+/// stays. At most 1 MiB comes out; the rest is cut off and an error is set. Source: what
+/// spire-agent's -expandEnv does.
 ExpandedText ExpandEnvironment(std::string_view text, const EnvironmentLookup& lookup);
 
 }  // namespace credence

@@ -25,6 +25,10 @@ struct Case {
   std::string expected;
 };
 
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.name;
+}
+
 class ExpandEnvironmentTest : public testing::TestWithParam<Case> {};
 
 TEST_P(ExpandEnvironmentTest, Replaces) {

@@ -29,7 +29,14 @@ const std::array<KindFacts, 4>& AllKinds() {
       KindFacts{Kind::kNodeAttestor,
                 "NodeAttestor",
                 {"join_token", "x509pop"},
-                {"aws_iid", "azure_imds", "azure_msi", "gcp_iit", "http_challenge", "k8s_psat", "sshpop", "tpm_devid"}},
+                {"aws_iid",
+                 "azure_imds",
+                 "azure_msi",
+                 "gcp_iit",
+                 "http_challenge",
+                 "k8s_psat",
+                 "sshpop",
+                 "tpm_devid"}},
       KindFacts{Kind::kWorkloadAttestor,
                 "WorkloadAttestor",
                 {"unix"},
@@ -55,10 +62,13 @@ bool CheckServed(const KindFacts& kind, const std::string& name, Section& block)
   if (Contains(kind.served, name)) {
     return true;
   }
-  const std::string expected = kind.served.empty() ? "remove it" : "expected " + Alternatives(kind.served);
+  const std::string expected =
+      kind.served.empty() ? "remove it" : "expected " + Alternatives(kind.served);
   if (Contains(kind.unserved, name)) {
-    block.Add(block.place(),
-              fmt::format("SPIRE's agent has this {}; Credence does not serve it yet: {}", kind.name, expected));
+    block.Add(
+        block.place(),
+        fmt::format(
+            "SPIRE's agent has this {}; Credence does not serve it yet: {}", kind.name, expected));
   } else if (block.Has("plugin_cmd")) {
     block.Add(block.place(), fmt::format("external plugins are not served yet: {}", expected));
   } else {
@@ -75,9 +85,11 @@ bool CheckFrame(Section& block, bool served) {
   }
   for (const std::string_view key : {"plugin_cmd", "plugin_args", "plugin_checksum"}) {
     const Entry* entry = block.Find(key);
-    const bool empty = entry == nullptr || (entry->value.text.empty() && entry->value.items.empty());
+    const bool empty =
+        entry == nullptr || (entry->value.text.empty() && entry->value.items.empty());
     if (served && !empty) {
-      block.Add(block.PlaceOf(key), "external plugins are not served yet: remove it to use the built-in one");
+      block.Add(block.PlaceOf(key),
+                "external plugins are not served yet: remove it to use the built-in one");
     }
   }
   if (served && block.Text("plugin_data_file")) {
@@ -98,7 +110,8 @@ struct Collected {
 
 void CollectOne(const KindFacts& kind, const std::string& name, Section block, Collected& into) {
   const int line = block.place().at.line;
-  const auto [first, is_first] = into.first_line.try_emplace(fmt::format("{} {}", kind.name, name), line);
+  const auto [first, is_first] =
+      into.first_line.try_emplace(fmt::format("{} {}", kind.name, name), line);
   if (!is_first) {
     block.Add(block.place(), fmt::format("is there twice: the first is at line {}", first->second));
     return;
@@ -156,8 +169,10 @@ NodeAttestorConfig ReadNodeAttestor(Plugin& plugin, Mistakes& mistakes) {
     }
     X509PopAttestorConfig config;
     data.Unserved({"spiffe_endpoint_socket", ""});
-    config.private_key_path = Required(data, "private_key_path", "the path of the node's private key (PEM)");
-    config.certificate_path = Required(data, "certificate_path", "the path of the node's certificate (PEM)");
+    config.private_key_path =
+        Required(data, "private_key_path", "the path of the node's private key (PEM)");
+    config.certificate_path =
+        Required(data, "certificate_path", "the path of the node's certificate (PEM)");
     if (auto intermediates = data.Text("intermediates_path")) {
       config.intermediates_path = std::move(intermediates->value);
     }
@@ -170,7 +185,8 @@ KeyManagerConfig ReadKeyManager(Plugin& plugin, Mistakes& mistakes) {
     if (plugin.name == "memory") {
       return MemoryKeyManagerConfig{};
     }
-    return DiskKeyManagerConfig{Required(data, "directory", "the path of a folder for the agent's keys")};
+    return DiskKeyManagerConfig{
+        Required(data, "directory", "the path of a folder for the agent's keys")};
   });
 }
 
@@ -192,14 +208,17 @@ UnixAttestorConfig ReadUnixAttestor(Plugin& plugin, Mistakes& mistakes) {
 /// Records the second and later plugins of a kind that may be there once.
 bool TakesOne(bool taken, Plugin& plugin) {
   if (taken) {
-    plugin.block.Add(plugin.block.place(), fmt::format("expected exactly one {}", plugin.kind->name));
+    plugin.block.Add(plugin.block.place(),
+                     fmt::format("expected exactly one {}", plugin.kind->name));
   }
   return !taken;
 }
 
 }  // namespace
 
-PluginsSection ReadPluginsSection(std::vector<Section> plugins, const Place& file, Mistakes& mistakes) {
+PluginsSection ReadPluginsSection(std::vector<Section> plugins,
+                                  const Place& file,
+                                  Mistakes& mistakes) {
   PluginsSection read;
   Collected collected;
   for (Section& block : plugins) {

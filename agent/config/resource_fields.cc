@@ -17,7 +17,9 @@ std::optional<std::chrono::milliseconds> ReadMaxTtl(Section& spec) {
   return ttl ? std::optional(ttl->value) : std::nullopt;
 }
 
-std::optional<Section> RequiredBlock(Section& section, std::string_view key, std::string_view expected) {
+std::optional<Section> RequiredBlock(Section& section,
+                                     std::string_view key,
+                                     std::string_view expected) {
   auto block = section.Block(key);
   if (!block) {
     section.Missing(key, expected);
@@ -60,7 +62,8 @@ Assurance ReadAssurance(Section& subject) {
     if (assurance.ok()) {
       return *assurance;
     }
-    subject.Add(text->place, fmt::format("expected pinned or opened_by_pid, found {}", Quoted(text->value)));
+    subject.Add(text->place,
+                fmt::format("expected pinned or opened_by_pid, found {}", Quoted(text->value)));
   }
   return Assurance::kOpenedByPid;
 }
@@ -76,7 +79,8 @@ std::vector<DeliveryForm> ReadDeliver(Section& spec) {
   std::vector<DeliveryForm> forms;
   for (const auto& form : list->value) {
     if (form.value != "api") {
-      spec.Add(form.place, fmt::format("{} is not a form of delivery: expected api", Quoted(form.value)));
+      spec.Add(form.place,
+               fmt::format("{} is not a form of delivery: expected api", Quoted(form.value)));
     } else if (!forms.empty()) {
       spec.Add(form.place, "api is there twice");
     } else {
@@ -90,12 +94,13 @@ Settings ReadSettings(Section& settings) {
   Settings read;
   for (const Entry& entry : settings.entries()) {
     const Value& value = entry.value;
-    const bool scalar =
-        value.kind == ValueKind::kString || value.kind == ValueKind::kNumber || value.kind == ValueKind::kBool;
+    const bool scalar = value.kind == ValueKind::kString || value.kind == ValueKind::kNumber ||
+                        value.kind == ValueKind::kBool;
     settings.Find(entry.key);
     if (!scalar) {
-      settings.Add({value.at, settings.Name(entry.key)},
-                   fmt::format("expected a text, a number, true or false; found {}", DescribeFound(value)));
+      settings.Add(
+          {value.at, settings.Name(entry.key)},
+          fmt::format("expected a text, a number, true or false; found {}", DescribeFound(value)));
     }
     read.try_emplace(entry.key, value.text);
   }
@@ -111,8 +116,8 @@ const Entry* NamedFirst(const Section* settings, std::string_view line) {
   }
   const std::string_view word = line.substr(0, line.find_first_of(": "));
   const auto& entries = settings->entries();
-  const auto found =
-      std::find_if(entries.begin(), entries.end(), [&](const Entry& entry) { return entry.key == word; });
+  const auto found = std::find_if(
+      entries.begin(), entries.end(), [&](const Entry& entry) { return entry.key == word; });
   return found == entries.end() ? nullptr : &*found;
 }
 

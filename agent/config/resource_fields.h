@@ -12,7 +12,9 @@
 namespace credence {
 
 /// The required object at `key`; nullopt when it is missing.
-std::optional<Section> RequiredBlock(Section& section, std::string_view key, std::string_view expected);
+std::optional<Section> RequiredBlock(Section& section,
+                                     std::string_view key,
+                                     std::string_view expected);
 
 std::optional<std::chrono::milliseconds> ReadMaxTtl(Section& spec);
 std::optional<SpiffeId> ReadSpiffeId(Section& subject);
@@ -22,7 +24,8 @@ std::vector<DeliveryForm> ReadDeliver(Section& spec);
 /// Names to plain text: any scalar as it is written.
 Settings ReadSettings(Section& settings);
 
-/// Records what an adapter says about settings, one mistake a line, at the setting that the line names first.
+/// Records what an adapter says about settings, one mistake a line, at the setting that the line
+/// names first.
 void AddAdapterMistakes(Section& spec, const Section* settings, std::string_view lines);
 
 }  // namespace credence

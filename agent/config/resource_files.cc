@@ -1,9 +1,8 @@
 #include "agent/config/resource_files.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-
-#include <errno.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,13 +22,13 @@ namespace fs = std::filesystem;
 enum class Role { kFile, kFolderOfFiles, kFolderOnTheWay };
 
 bool MountedReadOnly(const std::string& path) {
-  struct statvfs info {};
+  struct statvfs info{};
   return statvfs(path.c_str(), &info) == 0 && (info.f_flag & ST_RDONLY) != 0;
 }
 
 /// Fails if somebody else than root and we could change what is at `path`.
 Result<void> CheckSafe(const std::string& path, Role role) {
-  struct stat info {};
+  struct stat info{};
   if (stat(path.c_str(), &info) != 0) {
     return Error(CodeFromErrno(errno), fmt::format("stat {}: {}", path, ErrnoText(errno)));
   }
@@ -40,14 +39,17 @@ Result<void> CheckSafe(const std::string& path, Role role) {
                              info.st_uid,
                              geteuid()));
   }
-  const bool by_group = (info.st_mode & S_IWGRP) != 0 && info.st_gid != 0 && info.st_gid != getegid();
+  const bool by_group =
+      (info.st_mode & S_IWGRP) != 0 && info.st_gid != 0 && info.st_gid != getegid();
   const bool by_all = (info.st_mode & S_IWOTH) != 0;
   const bool sticky = role == Role::kFolderOnTheWay && (info.st_mode & S_ISVTX) != 0;
   if ((by_group || by_all) && !sticky && !MountedReadOnly(path)) {
-    return Error(Code::kPermissionDenied,
-                 fmt::format("{} can be written by {}: expected only root and the agent's own user (chmod go-w)",
-                             path,
-                             by_all ? "everybody" : fmt::format("group {}", info.st_gid)));
+    return Error(
+        Code::kPermissionDenied,
+        fmt::format(
+            "{} can be written by {}: expected only root and the agent's own user (chmod go-w)",
+            path,
+            by_all ? "everybody" : fmt::format("group {}", info.st_gid)));
   }
   return Ok();
 }
@@ -72,7 +74,8 @@ Result<void> CheckAll(const std::string& path, Role role) {
   const fs::path written = fs::absolute(path, failed).lexically_normal();
   const fs::path real = failed ? fs::path() : fs::canonical(written, failed);
   if (failed) {
-    return Error(CodeFromErrno(failed.value()), fmt::format("open {}: {}", path, ErrnoText(failed.value())));
+    return Error(CodeFromErrno(failed.value()),
+                 fmt::format("open {}: {}", path, ErrnoText(failed.value())));
   }
   if (auto safe = CheckSafe(real.string(), role); !safe.ok()) {
     return safe;
@@ -111,12 +114,14 @@ Result<std::vector<std::string>> ListResourceFiles(const std::string& path) {
       files.push_back(entry->path().string());
     }
     if (files.size() > kMaxResourceFiles) {
-      return Error(Code::kOutOfRange, fmt::format("{} has more than {} files", path, kMaxResourceFiles));
+      return Error(Code::kOutOfRange,
+                   fmt::format("{} has more than {} files", path, kMaxResourceFiles));
     }
     entry.increment(failed);
   }
   if (failed) {
-    return Error(CodeFromErrno(failed.value()), fmt::format("list {}: {}", path, ErrnoText(failed.value())));
+    return Error(CodeFromErrno(failed.value()),
+                 fmt::format("list {}: {}", path, ErrnoText(failed.value())));
   }
   std::sort(files.begin(), files.end());
   return files;
@@ -126,7 +131,8 @@ Result<std::string> ReadResourceFile(const std::string& path) {
   if (auto safe = CheckAll(path, Role::kFile); !safe.ok()) {
     return std::move(safe).error();
   }
-  // Nobody else can put another file here between the check and the reading: the way is closed to them.
+  // Nobody else can put another file here between the check and the reading: the way is closed to
+  // them.
   return ReadFile(path, kMaxYamlBytes);
 }
 

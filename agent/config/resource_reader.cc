@@ -15,11 +15,14 @@ namespace {
 constexpr std::size_t kMaxName = 63;
 constexpr std::size_t kMaxOwner = 256;
 
-bool IsNameByte(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+bool IsNameByte(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
 
 /// [a-z0-9]([a-z0-9-]*[a-z0-9])?, at most 63 bytes.
 bool IsResourceName(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxName && IsNameByte(name.front()) && IsNameByte(name.back()) &&
+  return !name.empty() && name.size() <= kMaxName && IsNameByte(name.front()) &&
+         IsNameByte(name.back()) &&
          std::all_of(name.begin(), name.end(), [](char c) { return IsNameByte(c) || c == '-'; });
 }
 
@@ -114,10 +117,11 @@ ResourceReader::Metadata ResourceReader::ReadMetadata(Section& top,
   if (!name) {
     metadata->Missing("name", "a name such as kv-reader");
   } else if (!IsResourceName(name->value)) {
-    metadata->Add(name->place,
-                  fmt::format("expected up to {} lower-case letters, digits and inner dashes, found {}",
-                              kMaxName,
-                              Quoted(name->value)));
+    metadata->Add(
+        name->place,
+        fmt::format("expected up to {} lower-case letters, digits and inner dashes, found {}",
+                    kMaxName,
+                    Quoted(name->value)));
   } else {
     read.name = name->value;
     auto& named = kind == Kind::kDestination ? destinations_ : grants_;
@@ -132,10 +136,13 @@ ResourceReader::Metadata ResourceReader::ReadMetadata(Section& top,
   if (kind == Kind::kDestination) {
     if (const auto text = metadata->Text("sensitivity")) {
       static const std::map<std::string, Sensitivity, std::less<>> kWords = {
-          {"low", Sensitivity::kLow}, {"normal", Sensitivity::kNormal}, {"high", Sensitivity::kHigh}};
+          {"low", Sensitivity::kLow},
+          {"normal", Sensitivity::kNormal},
+          {"high", Sensitivity::kHigh}};
       const auto word = kWords.find(text->value);
       if (word == kWords.end()) {
-        metadata->Add(text->place, fmt::format("expected low, normal or high, found {}", Quoted(text->value)));
+        metadata->Add(text->place,
+                      fmt::format("expected low, normal or high, found {}", Quoted(text->value)));
       } else {
         read.sensitivity = word->second;
       }
@@ -145,16 +152,19 @@ ResourceReader::Metadata ResourceReader::ReadMetadata(Section& top,
     if (time.ok()) {
       read.expires = *time;
     } else {
-      metadata->Add(text->place,
-                    fmt::format("expected a date 2027-03-01 or a time 2027-03-01T12:00:00Z, found {}",
-                                Quoted(text->value)));
+      metadata->Add(
+          text->place,
+          fmt::format("expected a date 2027-03-01 or a time 2027-03-01T12:00:00Z, found {}",
+                      Quoted(text->value)));
     }
   }
   metadata->Finish();
   return read;
 }
 
-void ResourceReader::ReadDestination(Section& top, const ResourceOrigin& origin, Mistakes& mistakes) {
+void ResourceReader::ReadDestination(Section& top,
+                                     const ResourceOrigin& origin,
+                                     Mistakes& mistakes) {
   Metadata metadata = ReadMetadata(top, Kind::kDestination, origin, mistakes);
   DestinationResource resource;
   resource.name = std::move(metadata.name);
@@ -169,7 +179,8 @@ void ResourceReader::ReadDestination(Section& top, const ResourceOrigin& origin,
   resources_.destinations.push_back(std::move(resource));
 }
 
-std::shared_ptr<Destination> ResourceReader::Configure(Section& spec, DestinationResource& resource) {
+std::shared_ptr<Destination> ResourceReader::Configure(Section& spec,
+                                                       DestinationResource& resource) {
   auto settings = spec.Block("settings");
   if (settings) {
     resource.settings = ReadSettings(*settings);
@@ -211,7 +222,8 @@ void ResourceReader::ReadGrant(Section& top, const ResourceOrigin& origin, Mista
   std::optional<SpiffeId> id;
   SelectorSet selectors;
   auto assurance = Assurance::kOpenedByPid;
-  if (auto subject = RequiredBlock(*spec, "subject", "spiffe_id and, if need be, selectors and assurance")) {
+  if (auto subject =
+          RequiredBlock(*spec, "subject", "spiffe_id and, if need be, selectors and assurance")) {
     id = ReadSpiffeId(*subject);
     selectors = ReadSelectors(*subject);
     assurance = ReadAssurance(*subject);
@@ -248,7 +260,8 @@ void ResourceReader::CheckNames(std::vector<Named>& named) {
     if (!is_first) {
       resource.mistakes->Add(
           resource.place,
-          fmt::format("this name is taken by the one at {}:{}", origin->second.file, origin->second.line));
+          fmt::format(
+              "this name is taken by the one at {}:{}", origin->second.file, origin->second.line));
     }
   }
 }

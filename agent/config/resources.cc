@@ -11,10 +11,13 @@
 namespace credence {
 
 const DestinationResource* Resources::FindDestination(std::string_view name) const {
-  const auto found = std::lower_bound(
-      destinations.begin(), destinations.end(), name, [](const DestinationResource& resource, std::string_view wanted) {
-        return resource.name < wanted;
-      });
+  const auto found =
+      std::lower_bound(destinations.begin(),
+                       destinations.end(),
+                       name,
+                       [](const DestinationResource& resource, std::string_view wanted) {
+                         return resource.name < wanted;
+                       });
   return found == destinations.end() || found->name != name ? nullptr : &*found;
 }
 
@@ -48,7 +51,9 @@ ResourcesOutcome LoadResources(const std::vector<std::string>& paths, const Adap
   return reader.Finish();
 }
 
-ResourcesOutcome ParseResources(std::string_view yaml, const std::string& file, const AdapterList& adapters) {
+ResourcesOutcome ParseResources(std::string_view yaml,
+                                const std::string& file,
+                                const AdapterList& adapters) {
   ResourceReader reader(adapters);
   reader.Read(yaml, file);
   return reader.Finish();

@@ -56,7 +56,8 @@ struct GrantResource {
   ResourceOrigin origin;
 };
 
-/// A consistent set: names are unique and every grant names a destination that is there. Sorted by name.
+/// A consistent set: names are unique and every grant names a destination that is there. Sorted by
+/// name.
 struct Resources {
   std::vector<DestinationResource> destinations;
   std::vector<GrantResource> grants;
@@ -74,12 +75,15 @@ struct ResourcesOutcome {
 
 using AdapterList = std::vector<const DestinationAdapter*>;
 
-/// Reads files and folders (their *.yaml and *.yml, not deeper) of documents {apiVersion, kind, metadata, spec}.
-/// Strict: unknown keys, repeated keys, wrong types, unknown adapters and settings that an adapter refuses are
-/// mistakes with line and column. No aliases, at most 1 MiB a file, 1000 files and 100 levels.
+/// Reads files and folders (their *.yaml and *.yml, not deeper) of documents {apiVersion, kind,
+/// metadata, spec}. Strict: unknown keys, repeated keys, wrong types, unknown adapters and settings
+/// that an adapter refuses are mistakes with line and column. No aliases, at most 1 MiB a file,
+/// 1000 files and 100 levels.
 ResourcesOutcome LoadResources(const std::vector<std::string>& paths, const AdapterList& adapters);
 
 /// The same from one text, named `file` in messages.
-ResourcesOutcome ParseResources(std::string_view yaml, const std::string& file, const AdapterList& adapters);
+ResourcesOutcome ParseResources(std::string_view yaml,
+                                const std::string& file,
+                                const AdapterList& adapters);
 
 }  // namespace credence

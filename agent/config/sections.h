@@ -8,13 +8,14 @@
 #include "agent/config/agent_config.h"
 #include "agent/config/decoder.h"
 
-/// One reader per section of agent.conf. Each records its own mistakes; what does not depend on flags or other
-/// sections is checked here, the rest in agent_config.cc.
+/// One reader per section of agent.conf. Each records its own mistakes; what does not depend on
+/// flags or other sections is checked here, the rest in agent_config.cc.
 namespace credence {
 
 using TextSetting = std::optional<Setting<std::string>>;
 
-/// The settings of `agent { }` as the file has them, so that flags can replace them before they are checked.
+/// The settings of `agent { }` as the file has them, so that flags can replace them before they are
+/// checked.
 struct AgentSection {
   TextSetting trust_domain;
   TextSetting server_address;
@@ -43,8 +44,8 @@ AgentSection ReadAgentSection(Section agent);
 /// `experimental { }` inside `agent { }`; returns sync_interval.
 std::optional<Setting<std::chrono::milliseconds>> ReadExperimentalSection(Section experimental);
 
-/// `plugins { }` as far as it goes without the rest: nullopt for what is missing or wrong, in which case the mistake is
-/// recorded.
+/// `plugins { }` as far as it goes without the rest: nullopt for what is missing or wrong, in which
+/// case the mistake is recorded.
 struct PluginsSection {
   /// A join_token attestor has no token yet.
   std::optional<NodeAttestorConfig> node_attestor;
@@ -54,7 +55,9 @@ struct PluginsSection {
   std::optional<UnixAttestorConfig> unix_attestor;
 };
 
-PluginsSection ReadPluginsSection(std::vector<Section> plugins, const Place& file, Mistakes& mistakes);
+PluginsSection ReadPluginsSection(std::vector<Section> plugins,
+                                  const Place& file,
+                                  Mistakes& mistakes);
 
 /// `telemetry { }` and `health_checks { }`: nothing in them is served yet.
 void ReadTelemetrySection(Section telemetry);

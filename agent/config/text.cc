@@ -11,9 +11,12 @@ constexpr std::size_t kMaxQuotedBytes = 60;
 /// Longer words are no typing mistakes of each other, and the comparison is quadratic.
 constexpr std::size_t kMaxComparedBytes = 64;
 
-char Lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
+char Lower(char c) {
+  return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+}
 
-/// Insertions, removals, replacements and swaps of neighbours that turn `a` into `b`; case does not count.
+/// Insertions, removals, replacements and swaps of neighbours that turn `a` into `b`; case does not
+/// count.
 std::size_t EditDistance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> before(b.size() + 1);
   std::vector<std::size_t> last(b.size() + 1);
@@ -26,7 +29,8 @@ std::size_t EditDistance(std::string_view a, std::string_view b) {
     for (std::size_t j = 1; j <= b.size(); ++j) {
       const std::size_t differs = Lower(a[i - 1]) == Lower(b[j - 1]) ? 0 : 1;
       current[j] = std::min({last[j] + 1, current[j - 1] + 1, last[j - 1] + differs});
-      if (i > 1 && j > 1 && Lower(a[i - 1]) == Lower(b[j - 2]) && Lower(a[i - 2]) == Lower(b[j - 1])) {
+      if (i > 1 && j > 1 && Lower(a[i - 1]) == Lower(b[j - 2]) &&
+          Lower(a[i - 2]) == Lower(b[j - 1])) {
         current[j] = std::min(current[j], before[j - 2] + 1);
       }
     }
@@ -46,7 +50,9 @@ std::string Printable(std::string_view text) {
   return printable + (text.size() > kMaxQuotedBytes ? "..." : "");
 }
 
-std::string Quoted(std::string_view text) { return "\"" + Printable(text) + "\""; }
+std::string Quoted(std::string_view text) {
+  return "\"" + Printable(text) + "\"";
+}
 
 std::string DescribeFound(const Value& value) {
   switch (value.kind) {

@@ -22,7 +22,8 @@ Position ToPosition(const YAML::Mark& mark) {
 }
 
 std::size_t CountDigits(std::string_view text) {
-  const auto end = std::find_if(text.begin(), text.end(), [](char c) { return c < '0' || c > '9'; });
+  const auto end =
+      std::find_if(text.begin(), text.end(), [](char c) { return c < '0' || c > '9'; });
   return static_cast<std::size_t>(end - text.begin());
 }
 
@@ -48,15 +49,16 @@ bool LooksLikeNumber(std::string_view text) {
 }
 
 ValueKind KindOfBareWord(std::string_view text) {
-  static constexpr std::array<std::string_view, 6> kBooleans = {"true", "True", "TRUE", "false", "False", "FALSE"};
+  static constexpr std::array<std::string_view, 6> kBooleans = {
+      "true", "True", "TRUE", "false", "False", "FALSE"};
   if (std::find(kBooleans.begin(), kBooleans.end(), text) != kBooleans.end()) {
     return ValueKind::kBool;
   }
   return LooksLikeNumber(text) ? ValueKind::kNumber : ValueKind::kString;
 }
 
-/// Builds the tree as the parser reports it. After the first mistake it ignores what comes, which costs no more than
-/// the bounded text: the parser cannot be stopped but by throwing.
+/// Builds the tree as the parser reports it. After the first mistake it ignores what comes, which
+/// costs no more than the bounded text: the parser cannot be stopped but by throwing.
 class TreeBuilder final : public YAML::EventHandler {
  public:
   std::vector<Value> TakeDocuments() { return std::move(documents_); }
@@ -132,7 +134,8 @@ class TreeBuilder final : public YAML::EventHandler {
     }
     if (open_.size() >= kMaxYamlDepth) {
       Fail(mark, fmt::format("more than {} levels", kMaxYamlDepth));
-    } else if (!open_.empty() && open_.back().value.kind == ValueKind::kObject && !open_.back().key) {
+    } else if (!open_.empty() && open_.back().value.kind == ValueKind::kObject &&
+               !open_.back().key) {
       Fail(mark, "a key must be a text");
     } else {
       open_.push_back(Level{Value{.at = ToPosition(mark), .kind = kind}, std::nullopt});
@@ -173,6 +176,16 @@ class TreeBuilder final : public YAML::EventHandler {
   std::optional<SyntaxError> error_;
 };
 
+/// What often is behind a mistake that the parser describes by its consequence.
+std::string_view Hint(std::string_view text, int line) {
+  for (int i = 0; i < line && !text.empty(); ++i) {
+    text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+  }
+  const std::string_view indent =
+      text.substr(0, std::min(text.find_first_not_of(" \t"), text.size()));
+  return indent.find('\t') == std::string_view::npos ? "" : " (a tab cannot indent: use blanks)";
+}
+
 YamlDocuments Refused(SyntaxError error) {
   YamlDocuments read;
   read.error = std::move(error);
@@ -183,13 +196,16 @@ YamlDocuments Refused(SyntaxError error) {
 
 YamlDocuments ReadYaml(std::string_view text) {
   if (text.size() > kMaxYamlBytes) {
-    return Refused({{}, fmt::format("the file has {} bytes: expected at most {}", text.size(), kMaxYamlBytes)});
+    return Refused(
+        {{},
+         fmt::format("the file has {} bytes: expected at most {}", text.size(), kMaxYamlBytes)});
   }
   if (const std::size_t bad = hcl::FindInvalidUtf8(text); bad != std::string_view::npos) {
     const std::string_view before = text.substr(0, bad);
     const auto lines = std::count(before.begin(), before.end(), '\n');
     const std::size_t column = bad - (before.rfind('\n') + 1);
-    return Refused({{static_cast<int>(lines) + 1, static_cast<int>(column) + 1}, "a byte that is not UTF-8 text"});
+    return Refused({{static_cast<int>(lines) + 1, static_cast<int>(column) + 1},
+                    "a byte that is not UTF-8 text"});
   }
   TreeBuilder builder;
   std::istringstream stream{std::string(text)};
@@ -199,7 +215,10 @@ YamlDocuments ReadYaml(std::string_view text) {
     }
   } catch (const YAML::Exception& error) {
     if (!builder.error()) {
-      return Refused({ToPosition(error.mark), "this is not YAML: " + Printable(error.msg)});
+      return Refused(
+          {ToPosition(error.mark),
+           fmt::format(
+               "this is not YAML: {}{}", Printable(error.msg), Hint(text, error.mark.line))});
     }
   }
   if (builder.error()) {

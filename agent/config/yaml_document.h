@@ -20,8 +20,9 @@ struct YamlDocuments {
   std::optional<SyntaxError> error;
 };
 
-/// Reads YAML without anchors, aliases and tags, whose only keys are scalars. Bare true, false and numbers are told from
-/// texts; every other bare word is a text. Repeated keys are kept. Bounded by the constants above.
+/// Reads YAML without anchors, aliases and tags, whose only keys are scalars. Bare true, false and
+/// numbers are told from texts; every other bare word is a text. Repeated keys are kept. Bounded by
+/// the constants above.
 YamlDocuments ReadYaml(std::string_view text);
 
 }  // namespace credence

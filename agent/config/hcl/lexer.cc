@@ -9,7 +9,9 @@
 namespace credence::hcl {
 namespace {
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 bool IsHexDigit(char c) {
   return IsDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
@@ -21,7 +23,9 @@ bool IsLetter(char c) {
          static_cast<unsigned char>(c) >= 0x80;
 }
 
-bool IsWordByte(char c) { return IsLetter(c) || IsDigit(c) || c == '-' || c == '.'; }
+bool IsWordByte(char c) {
+  return IsLetter(c) || IsDigit(c) || c == '-' || c == '.';
+}
 
 std::uint32_t HexValue(char c) {
   if (IsDigit(c)) {
@@ -49,14 +53,17 @@ void AppendUtf8(std::string& out, std::uint32_t point) {
   }
 }
 
-bool IsSurrogate(std::uint32_t point) { return point >= 0xD800 && point <= 0xDFFF; }
+bool IsSurrogate(std::uint32_t point) {
+  return point >= 0xD800 && point <= 0xDFFF;
+}
 
 std::string_view TrimLeft(std::string_view line) {
   const std::size_t start = line.find_first_not_of(" \t");
   return start == std::string_view::npos ? std::string_view{} : line.substr(start);
 }
 
-/// Removes `indent` from the start of every line if all of them have it; otherwise leaves them alone.
+/// Removes `indent` from the start of every line if all of them have it; otherwise leaves them
+/// alone.
 std::string JoinHeredoc(const std::vector<std::string_view>& lines, std::string_view indent) {
   bool indented = true;
   for (const std::string_view line : lines) {
@@ -235,7 +242,8 @@ Token Lexer::Number() {
     }
   }
   if (IsWordByte(Peek())) {
-    return Fail(at_, "a number ends here: put a text such as \"24h\" or \"10.0.0.1\" in double quotes");
+    return Fail(at_,
+                "a number ends here: put a text such as \"24h\" or \"10.0.0.1\" in double quotes");
   }
   return Token{TokenKind::kNumber, start, std::string(text_.substr(first, offset_ - first))};
 }
@@ -306,7 +314,9 @@ bool Lexer::Escape(std::string& content) {
     Advance(2);
     return true;
   }
-  Fail(start, "unknown escape: expected \\n, \\t, \\r, \\b, \\f, \\\", \\\\ or \\u with four hexadecimal digits");
+  Fail(start,
+       "unknown escape: expected \\n, \\t, \\r, \\b, \\f, \\\", \\\\ or \\u with four hexadecimal "
+       "digits");
   return false;
 }
 
@@ -325,7 +335,8 @@ bool Lexer::UnicodeEscape(std::string& content, std::size_t digits) {
   std::uint32_t point = read(2);
   std::size_t length = digits + 2;
   // JSON writes a character above U+FFFF as two surrogates.
-  if (syntax_ == Syntax::kJson && point >= 0xD800 && point <= 0xDBFF && Peek(6) == '\\' && Peek(7) == 'u') {
+  if (syntax_ == Syntax::kJson && point >= 0xD800 && point <= 0xDBFF && Peek(6) == '\\' &&
+      Peek(7) == 'u') {
     const std::uint32_t low = read(8);
     if (low >= 0xDC00 && low <= 0xDFFF) {
       point = 0x10000 + ((point - 0xD800) << 10U) + (low - 0xDC00);

@@ -44,7 +44,8 @@ std::string_view Describe(TokenKind kind) {
   return "something else";
 }
 
-/// Recursive descent with one token of look-ahead. After the first mistake every method returns at once.
+/// Recursive descent with one token of look-ahead. After the first mistake every method returns at
+/// once.
 class Parser {
  public:
   Parser(std::string_view text, Syntax syntax) : lexer_(text, syntax), syntax_(syntax) { Step(); }
@@ -98,7 +99,9 @@ class Parser {
     std::vector<Entry> entries;
     while (!TooDeep(depth) && token_.kind != end) {
       if (token_.kind == TokenKind::kEnd) {
-        Fail(token_.at, fmt::format("expected \"}}\" for the block opened at {}:{}", opened.line, opened.column));
+        Fail(token_.at,
+             fmt::format(
+                 "expected \"}}\" for the block opened at {}:{}", opened.line, opened.column));
       } else if (token_.kind == TokenKind::kIdentifier || token_.kind == TokenKind::kString) {
         entries.push_back(HclEntry(depth));
         if (token_.kind == TokenKind::kComma) {
@@ -127,9 +130,12 @@ class Parser {
     } else if (token_.kind == TokenKind::kLeftBrace) {
       value = HclObject(depth + static_cast<int>(keys.size()));
     } else if (keys.size() == 1) {
-      Fail(token_.at, fmt::format("expected \"=\" or \"{{\" after the key, found {}", Describe(token_.kind)));
+      Fail(token_.at,
+           fmt::format("expected \"=\" or \"{{\" after the key, found {}", Describe(token_.kind)));
     } else {
-      Fail(token_.at, fmt::format("expected \"{{\" after a key and its labels, found {}", Describe(token_.kind)));
+      Fail(token_.at,
+           fmt::format("expected \"{{\" after a key and its labels, found {}",
+                       Describe(token_.kind)));
     }
     while (keys.size() > 1) {
       Value outer;
@@ -189,7 +195,8 @@ class Parser {
     object.kind = ValueKind::kObject;
     Expect(TokenKind::kLeftBrace, "at the start of an object");
     Step();
-    bool more = !TooDeep(depth) && token_.kind != TokenKind::kRightBrace && token_.kind != TokenKind::kEnd;
+    bool more =
+        !TooDeep(depth) && token_.kind != TokenKind::kRightBrace && token_.kind != TokenKind::kEnd;
     while (more && !Failed()) {
       Expect(TokenKind::kString, "as a key");
       Token key = Step();
@@ -260,7 +267,8 @@ Document Refused(std::string_view text, std::size_t offset, std::string message)
       });
   Document document;
   document.root.kind = ValueKind::kObject;
-  document.error = SyntaxError{{static_cast<int>(lines) + 1, static_cast<int>(characters) + 1}, std::move(message)};
+  document.error = SyntaxError{{static_cast<int>(lines) + 1, static_cast<int>(characters) + 1},
+                               std::move(message)};
   return document;
 }
 
@@ -269,7 +277,8 @@ Document Refused(std::string_view text, std::size_t offset, std::string message)
 Document Parse(std::string_view text) {
   if (text.size() > kMaxBytes) {
     Document document;
-    document.error = SyntaxError{{}, fmt::format("the file has {} bytes: expected at most {}", text.size(), kMaxBytes)};
+    document.error = SyntaxError{
+        {}, fmt::format("the file has {} bytes: expected at most {}", text.size(), kMaxBytes)};
     return document;
   }
   if (const std::size_t bad = FindInvalidUtf8(text); bad != std::string_view::npos) {
