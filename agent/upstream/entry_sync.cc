@@ -155,7 +155,7 @@ void EntrySync::Accept(const spire::api::types::Entry& entry) {
 EntrySyncResult EntrySync::Take() {
   CREDENCE_CHECK(phase_ == Phase::kDone);
   for (const auto& [id, entry] : *known_) {
-    result_.dropped += next_.contains(id) ? 0 : 1;
+    result_.dropped += next_.contains(id) ? 0U : 1U;
   }
   // Full lists repeat what is known: equal content keeps the old object.
   result_.entries = next_ == *known_ ? known_ : std::make_shared<const EntryMap>(std::move(next_));

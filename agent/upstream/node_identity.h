@@ -10,6 +10,8 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include "agent/config/agent_config.h"
+#include "agent/upstream/agent_data.h"
+#include "agent/upstream/attest_agent.h"
 #include "agent/upstream/refusal.h"
 #include "agent/upstream/rotation_schedule.h"
 #include "base/core/backoff.h"
@@ -30,8 +32,8 @@ namespace credence {
 
 /// This node's own SVID, the bundle it trusts its server by, and the connection built from the two.
 /// Attests, rotates at half-life, keeps both on disk (agent-data.json, in the format of SPIRE's
-/// agent, so that either can take over from the other). Threads: core thread; files and keys are
-/// worked on by the pool.
+/// agent, so that either can take over from the other).
+/// Threads: core thread; files and keys are worked on by the pool.
 class NodeIdentity {
  public:
   struct Options {
@@ -56,18 +58,19 @@ class NodeIdentity {
 
   /// Takes up the stored SVID if it and its key are usable (then no server is needed), else
   /// attests, waiting for the server with back-off for as long as it takes and logging each wait.
-  /// On success channel() is set. Errors (final, the agent cannot start): kPermissionDenied or
-  /// kInvalidArgument when the server refuses the
-  ///   attestation; kFailedPrecondition for no bootstrap source or stored state that does not fit
-  ///   together; those of reading and writing files.
+  /// On success channel() is set.
+  /// Errors (final, the agent cannot start): kPermissionDenied or kInvalidArgument when the server
+  ///   rejects the attestation; kFailedPrecondition for no bootstrap source or stored state that
+  ///   does not fit together; kDataLoss for a damaged file; those of reading and writing files.
   Task<Result<void>> Start();
 
   /// Rotates the SVID and acts on refusals until cancelled. Returns only when this agent cannot go
   /// on: banned; told to attest again by a method that cannot; expired without having been able to
-  /// rotate. What workloads hold stays valid until its own expiry. Errors: kPermissionDenied,
-  /// kFailedPrecondition.
+  /// rotate. What workloads hold stays valid until its own expiry.
+  /// Errors: kPermissionDenied, kFailedPrecondition.
   Task<Result<void>> Run();
 
+  const TrustDomain& trust_domain() const { return options_.trust_domain; }
   /// The connection to the server with the present SVID. A new object after each rotation or bundle
   /// change; calls on the old one run to their end. Never null after a successful Start().
   SharedRpcChannel channel() const { return channel_; }
@@ -81,27 +84,50 @@ class NodeIdentity {
   /// are stored soon; a bundle without any is ignored with a warning.
   void UpdateBundle(SharedBundle bundle);
 
-  /// The server said so in an answer to any call; Run() acts on it.
-  void ServerRefused(Refusal refusal);
+  /// The server said so in answer to a call over `channel`; Run() acts on it. Ignored for a channel
+  /// that is no longer the present one: the server drops an old SVID with the first use of the new.
+  void ServerRefused(Refusal refusal, const SharedRpcChannel& channel);
 
  private:
-  struct Attested;
-  struct KeySlot;
+  /// What the server issued, with the key it is for.
+  struct Issued {
+    IssuedAgentSvid svid;
+    PrivateKey key;
+    std::string key_name;
+    /// nullptr: keep the present one.
+    SharedBundle bundle;
+  };
+  struct Attempt {
+    Result<Issued> issued;
+    /// No use in trying again.
+    bool final = false;
+  };
+  struct NewKey {
+    PrivateKey key;
+    std::string name;
+    std::string csr;
+  };
 
-  Task<Result<void>> LoadStored();
-  Task<Result<void>> LoadBootstrapBundle();
+  Task<Result<void>> Load();
+  Task<bool> TakeUpStored(AgentData data);
   Task<Result<void>> AttestUntilDone();
-  Task<Result<Attested>> AttestOnce();
-  Task<Result<Attested>> Renew(PrivateKey key);
-  Task<Result<void>> TryRotate();
-  Task<Result<void>> AdoptAndStore(Attested attested);
+  Task<Attempt> Attest();
+  Task<Result<Issued>> AcceptAttested(IssuedAgentSvid svid,
+                                      NewKey key,
+                                      SharedRpcChannel channel,
+                                      RpcTrust trust);
+  Task<Result<SharedBundle>> FirstBundle(SharedRpcChannel channel, RpcTrust trust);
+  Task<Attempt> Renew();
+  Task<bool> Rotate();
+  Task<Result<void>> ActOnRefusal();
+  Task<Result<void>> Adopt(Issued issued);
   Task<Result<void>> Store();
-  Task<Result<void>> ForgetSvid(Refusal refusal);
-  Task<Result<SharedBundle>> FetchBundleOver(SharedRpcChannel channel);
-  Task<Result<PrivateKey>> NewKey();
-  Result<SharedRpcChannel> MakeBootstrapChannel() const;
+  Task<void> StoreOrWarn();
+  Task<Result<NewKey>> MakeKey();
+  Task<Result<RpcTrust>> ServerTrust();
+  Result<void> CheckIssued(const X509SvidChain& chain, const PrivateKey& key) const;
+  Result<SharedRpcChannel> ChannelTo(RpcTrust trust, std::optional<RpcIdentity> identity) const;
   Result<void> RebuildChannel();
-  std::string Target() const;
   Task<void> WaitForNews(std::chrono::nanoseconds at_most);
 
   const Options options_;
@@ -114,14 +140,17 @@ class NodeIdentity {
   SharedBundle bundle_;
   std::optional<X509SvidChain> svid_;
   std::optional<PrivateKey> key_;
-  /// Which of the two key names holds key_.
+  /// Which of the two key names holds key_; "" for none.
   std::string key_name_;
   bool reattestable_ = false;
   std::optional<RotationSchedule> schedule_;
   SharedRpcChannel channel_;
   Refusal refusal_ = Refusal::kNone;
+  /// What is in memory is not on disk.
   bool unsaved_ = false;
-  /// Counts what Run() has to look at.
+  /// Members of the stored file that are not ours.
+  boost::json::object stored_others_;
+  /// Changes when Run() has something to look at.
   Watch<std::uint64_t> news_;
 };
 

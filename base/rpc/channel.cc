@@ -102,7 +102,7 @@ Result<SharedRpcChannel> MakeTlsChannel(TlsTarget target) {
   auto arguments = CommonArguments();
   arguments.SetLoadBalancingPolicyName("round_robin");
   return grpc::CreateCustomChannel(
-      target.address, grpc::experimental::TlsCredentials(options), arguments);
+      "dns:///" + target.address, grpc::experimental::TlsCredentials(options), arguments);
 }
 
 Result<SharedRpcChannel> MakeUnixChannel(const std::string& path) {
