@@ -1,0 +1,100 @@
+#include "plugins/destinations/declarative/setting_values.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "base/core/testing/result_matchers.h"
+
+namespace credence {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+std::vector<SettingSpec> Specs() {
+  std::vector<SettingSpec> specs(5);
+  specs[0].name = "url";
+  specs[0].type = SettingType::kBaseUrl;
+  specs[0].default_value = "https://a.example";
+  specs[1].name = "id";
+  specs[1].required = true;
+  specs[1].pattern = std::make_shared<const std::regex>("id_[a-z]+");
+  specs[1].expected = "an id, id_...";
+  specs[2].name = "mount";
+  specs[2].type = SettingType::kUrlPath;
+  specs[3].name = "count";
+  specs[3].type = SettingType::kInteger;
+  specs[3].min = 1;
+  specs[3].max = 9;
+  specs[4].name = "ca";
+  specs[4].type = SettingType::kCaFile;
+  return specs;
+}
+
+TEST(SettingValuesTest, FillsDefaultsAndTypes) {
+  const auto checked = CheckValues(
+      Specs(), {{"id", "id_x"}, {"mount", "a/b"}, {"count", "3"}, {"ca", "/ca.pem"}}, "setting");
+  ASSERT_THAT(checked, IsOk());
+  EXPECT_EQ(checked->base_url->host, "a.example");
+  EXPECT_EQ(checked->ca_file, "/ca.pem");
+  EXPECT_EQ(checked->values.at("count").type, ValueType::kInteger);
+  EXPECT_EQ(checked->values.at("mount").type, ValueType::kPath);
+}
+
+TEST(SettingValuesTest, BaseUrlLosesItsLastSlash) {
+  const auto checked =
+      CheckValues(Specs(), {{"id", "id_x"}, {"url", "https://b.example/prefix/"}}, "setting");
+  ASSERT_THAT(checked, IsOk());
+  EXPECT_EQ(checked->values.at("url").text, "https://b.example/prefix");
+  EXPECT_EQ(checked->base_url->target, "/prefix");
+}
+
+TEST(SettingValuesTest, ReportsAllMistakesAtOnce) {
+  const auto checked = CheckValues(
+      Specs(), {{"url", "http://a.example"}, {"count", "10"}, {"mont", "x"}}, "setting");
+  EXPECT_THAT(
+      checked,
+      FailsWith(Code::kInvalidArgument,
+                AllOf(HasSubstr("setting url: expected an https URL"),
+                      HasSubstr("plain http"),
+                      HasSubstr("setting id: is missing; expected an id, id_..."),
+                      HasSubstr("setting count: expected"),
+                      HasSubstr("unknown setting \"mont\"; known: url, id, mount, count, ca"))));
+}
+
+struct RejectCase {
+  std::string name;
+  std::string setting;
+  std::string value;
+};
+
+class SettingRejectTest : public testing::TestWithParam<RejectCase> {};
+
+TEST_P(SettingRejectTest, IsRefused) {
+  Settings settings = {{"id", "id_x"}};
+  settings[GetParam().setting] = GetParam().value;
+  EXPECT_THAT(CheckValues(Specs(), settings, "setting"),
+              FailsWith(Code::kInvalidArgument, HasSubstr("setting " + GetParam().setting)));
+}
+
+INSTANTIATE_TEST_SUITE_P(All,
+                         SettingRejectTest,
+                         testing::Values(RejectCase{"PatternIsForAll", "id", "xid_a"},
+                                         RejectCase{"Empty", "id", ""},
+                                         RejectCase{"LineBreak", "ca", "/a\nb"},
+                                         RejectCase{"Long", "ca", "/" + std::string(2000, 'x')},
+                                         RejectCase{"PathUp", "mount", "a/../b"},
+                                         RejectCase{"PathEmptySegment", "mount", "a//b"},
+                                         RejectCase{"PathLeadingSlash", "mount", "/a"},
+                                         RejectCase{"PathQuery", "mount", "a?b"},
+                                         RejectCase{"PathEncoded", "mount", "a%2fb"},
+                                         RejectCase{"Number", "count", "1x"},
+                                         RejectCase{"RelativeCa", "ca", "ca.pem"},
+                                         RejectCase{"UrlQuery", "url", "https://a/?x=1"},
+                                         RejectCase{"UrlUser", "url", "https://u@a/"},
+                                         RejectCase{"UrlFragment", "url", "https://a/#x"}),
+                         [](const auto& param) { return param.param.name; });
+
+}  // namespace
+}  // namespace credence
