@@ -106,13 +106,13 @@ Result<PrivateKey> PrivateKey::Generate(KeyType type) {
   OpenSslPtr<EVP_PKEY> key;
   switch (type) {
     case KeyType::kEcP256:
-      key.reset(EVP_EC_gen("P-256"));
+      key.reset(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
       break;
     case KeyType::kEcP384:
-      key.reset(EVP_EC_gen("P-384"));
+      key.reset(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-384"));
       break;
     case KeyType::kRsa2048:
-      key.reset(EVP_RSA_gen(2048));
+      key.reset(EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", std::size_t{2048}));
       break;
   }
   if (key == nullptr) {

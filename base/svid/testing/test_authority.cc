@@ -155,7 +155,7 @@ const PrivateKey& TestKey(KeyType type) {
 }
 
 const PrivateKey& TestKeyP521() {
-  static const PrivateKey key = Adopt(EVP_EC_gen("P-521"));
+  static const PrivateKey key = Adopt(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-521"));
   return key;
 }
 
