@@ -5,18 +5,14 @@
 
 namespace credence {
 
-void UidBudget::Fill(Bucket& bucket, SteadyTime now) const {
+double UidBudget::TokensAt(const Bucket& bucket, SteadyTime now) const {
   const double seconds = std::chrono::duration<double>(now - bucket.filled).count();
-  bucket.tokens =
-      std::min(options_.burst, bucket.tokens + std::max(0.0, seconds) * options_.per_second);
-  bucket.filled = now;
+  return std::min(options_.burst, bucket.tokens + std::max(0.0, seconds) * options_.per_second);
 }
 
 void UidBudget::ForgetFullBuckets(SteadyTime now) {
-  std::erase_if(buckets_, [&](auto& entry) {
-    Fill(entry.second, now);
-    return entry.second.tokens >= options_.burst;
-  });
+  std::erase_if(buckets_,
+                [&](const auto& entry) { return TokensAt(entry.second, now) >= options_.burst; });
 }
 
 bool UidBudget::Take(uid_t uid, SteadyTime now) {
@@ -31,7 +27,7 @@ bool UidBudget::Take(uid_t uid, SteadyTime now) {
     found = buckets_.emplace(uid, Bucket{options_.burst, now}).first;
   }
   Bucket& bucket = found->second;
-  Fill(bucket, now);
+  bucket = Bucket{TokensAt(bucket, now), now};
   if (bucket.tokens < 1) {
     return false;
   }

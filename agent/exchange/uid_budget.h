@@ -30,7 +30,7 @@ class UidBudget {
     SteadyTime filled;
   };
 
-  void Fill(Bucket& bucket, SteadyTime now) const;
+  double TokensAt(const Bucket& bucket, SteadyTime now) const;
   void ForgetFullBuckets(SteadyTime now);
 
   Options options_;

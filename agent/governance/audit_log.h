@@ -1,14 +1,17 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include "agent/exchange/audit_event.h"
+#include "agent/governance/audit_file.h"
+#include "base/core/latch.h"
 #include "base/core/result.h"
 #include "base/core/task.h"
 #include "base/core/task_group.h"
@@ -18,8 +21,8 @@ namespace credence {
 /// Whether the audit log shows what selectors say.
 enum class SelectorDisplay { kRedacted, kPlain };
 
-/// Appends audit events to a file of JSON lines that only its owner can read. See README.md here
-/// for the fields.
+/// Appends audit events to a file of JSON lines that only its owner can read. README.md has the
+/// fields.
 ///
 /// Write returns when the kernel has the line; for an exchange, and for an allowed decision that
 /// leads to one, when the disk has it (fdatasync, shared by all who wait). So a crash of the agent
@@ -34,6 +37,8 @@ class AuditLog final : public AuditSink {
     SelectorDisplay selectors = SelectorDisplay::kRedacted;
     /// Events that may wait for the disk; more are refused with kResourceExhausted.
     std::size_t max_waiting = 4096;
+    /// Longest wait for the disk; then the event counts as not written, though it may be.
+    std::chrono::milliseconds timeout{10'000};
   };
 
   /// Opens or creates the file (0600) and its folder (0700). Blocks: call at start.
@@ -42,33 +47,57 @@ class AuditLog final : public AuditSink {
   static Result<std::unique_ptr<AuditLog>> Open(asio::any_io_executor executor,
                                                 asio::thread_pool& pool,
                                                 Options options);
-  ~AuditLog() override;
 
+  /// Errors: why the line is not in the file; kResourceExhausted, kDeadlineExceeded; kUnavailable
+  /// after Stop.
   Task<Result<void>> Write(AuditEvent event) override;
 
   /// Opens the path again before the next event, after rotation.
-  void Reopen();
+  void Reopen() { reopen_ = true; }
 
   /// Why the last write failed, naming the path; "" if it did not. For status.
-  const std::string& error() const { return error_; }
+  const std::string& error() const { return write_error_.empty() ? sync_error_ : write_error_; }
 
-  /// Waits until what is queued is written.
+  /// Writes what is queued and takes no more. May be called more than once.
   Task<void> Stop();
 
  private:
-  class File;
-  struct Pending;
+  /// One event on its way to the disk.
+  struct Waiting {
+    std::string line;
+    bool needs_disk = false;
+    /// Where the line went; set once it is written.
+    SharedFd file;
+    Result<void> result;
+    Latch done;
+  };
+  using Batch = std::vector<std::shared_ptr<Waiting>>;
 
   AuditLog(asio::any_io_executor executor,
            asio::thread_pool& pool,
            Options options,
-           std::shared_ptr<File> file);
+           std::shared_ptr<AuditFile> file);
 
-  asio::any_io_executor executor_;
+  Task<void> WriteQueued();
+  Task<void> SyncWritten();
+  void Finish(const Batch& batch, const Result<void>& result);
+  void NoteState(std::string* state, const Result<void>& result);
+  void WakeIfIdle();
+
   asio::thread_pool& pool_;
   Options options_;
-  std::shared_ptr<File> file_;
-  std::string error_;
+  std::shared_ptr<AuditFile> file_;
+  std::string write_error_;
+  std::string sync_error_;
+  bool reopen_ = false;
+  bool stopping_ = false;
+  bool writing_ = false;
+  bool syncing_ = false;
+  Batch queued_;
+  Batch written_;
+  /// Set when nothing is under way; exists while Stop waits.
+  std::shared_ptr<Latch> idle_;
+  TaskGroup running_;
 };
 
 }  // namespace credence

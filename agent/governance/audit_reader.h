@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/exchange/audit_event.h"
+#include "agent/governance/audit_line.h"
 #include "base/core/clock.h"
 #include "base/core/result.h"
 
@@ -40,13 +41,5 @@ struct AuditPage {
 Result<AuditPage> ReadAuditLog(const std::string& path,
                                const AuditFilter& filter,
                                std::size_t limit);
-
-/// One line of the log, as it stands in the file, with its newline.
-std::string EncodeAuditLine(const AuditEvent& event);
-/// Errors: kInvalidArgument.
-Result<AuditEvent> DecodeAuditLine(std::string_view line);
-
-/// One line for humans, without newline; control characters are escaped.
-std::string FormatAuditLine(const AuditEvent& event);
 
 }  // namespace credence

@@ -1,0 +1,289 @@
+#include "agent/exchange/broker.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/exchange/testing/broker_fixture.h"
+
+namespace credence {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using testing::Each;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+class BrokerTest : public BrokerFixture {};
+
+Task<void> GetInto(Broker& broker, CredentialQuery query, std::vector<BrokerAnswer>& answers) {
+  BrokerAnswer answer = co_await broker.Get(std::move(query));
+  answers.push_back(std::move(answer));
+}
+
+TEST_F(BrokerTest, ExchangesAFreshSvidAndHandsOutTheCredential) {
+  Make();
+  CredentialQuery query = Query();
+  query.parameters = {{"role", "reader"}};
+  const BrokerAnswer answer = Get(query);
+  ASSERT_TRUE(answer.issued) << answer.refusal.fact;
+  EXPECT_EQ(SecretOf(answer), "secret-1");
+  EXPECT_EQ(answer.issued->spiffe_id, "spiffe://example.org/web");
+  EXPECT_EQ(answer.issued->grant, "web-to-kv");
+  EXPECT_LT(answer.issued->refresh_at, answer.issued->expires_at);
+  EXPECT_EQ(jwts_.last_entry_id, "entry-1");
+  EXPECT_EQ(kv_->last_parameters, query.parameters);
+}
+
+TEST_F(BrokerTest, TheLogHasTheDecisionBeforeTheCallAndTheCallBeforeTheCredential) {
+  std::vector<std::string> order;
+  audit_.on_write = [&] {
+    order.push_back(audit_.events.back().kind == AuditKind::kDecision ? "decision" : "exchange");
+  };
+  kv_->on_call = [&order] { order.push_back("call"); };
+  Make();
+  const BrokerAnswer answer = Get();
+  EXPECT_THAT(order, ElementsAre("decision", "call", "exchange"));
+  for (const AuditEvent& event : audit_.events) {
+    EXPECT_EQ(event.decision_id, answer.decision_id);
+    EXPECT_EQ(event.result, AuditResult::kAllowed);
+    EXPECT_EQ(event.subject.spiffe_id, "spiffe://example.org/web");
+    EXPECT_EQ(event.subject.pid, 42);
+  }
+  EXPECT_EQ(audit_.events[1].request_id, "req-1");
+  EXPECT_TRUE(audit_.events[1].expires_at);
+}
+
+TEST_F(BrokerTest, ASecondRequestIsAnsweredFromTheCacheWithADecisionOfItsOwn) {
+  Make();
+  const BrokerAnswer first = Get();
+  const BrokerAnswer second = Get();
+  EXPECT_EQ(SecretOf(second), "secret-1");
+  EXPECT_EQ(kv_->exchanges, 1);
+  EXPECT_NE(first.decision_id, second.decision_id);
+  ASSERT_THAT(audit_.OfKind(AuditKind::kDecision), SizeIs(2));
+  EXPECT_TRUE(audit_.events.back().from_cache);
+}
+
+TEST_F(BrokerTest, AHundredCallersShareOneExchange) {
+  kv_->delay = milliseconds(50);
+  Broker& broker = Make();
+  TaskGroup group(io_.get_executor());
+  std::vector<BrokerAnswer> answers;
+  for (int i = 0; i < 100; ++i) {
+    group.Spawn("get", GetInto(broker, Query(), answers));
+  }
+  io_.restart();
+  io_.run_for(milliseconds(500));
+  ASSERT_THAT(answers, SizeIs(100));
+  for (const BrokerAnswer& answer : answers) {
+    EXPECT_EQ(SecretOf(answer), "secret-1");
+  }
+  EXPECT_EQ(kv_->exchanges, 1);
+  EXPECT_EQ(jwts_.fetches, 1);
+  EXPECT_THAT(audit_.OfKind(AuditKind::kDecision), SizeIs(100));
+  EXPECT_THAT(audit_.OfKind(AuditKind::kExchange), SizeIs(1));
+}
+
+TEST_F(BrokerTest, OtherParametersAreAnotherCredential) {
+  Make();
+  CredentialQuery query = Query();
+  query.parameters = {{"role", "a"}};
+  EXPECT_EQ(SecretOf(Get(query)), "secret-1");
+  query.parameters = {{"role", "b"}};
+  EXPECT_EQ(SecretOf(Get(query)), "secret-2");
+}
+
+TEST_F(BrokerTest, ARefusalNamesTheFactAndReachesNobody) {
+  Make();
+  CredentialQuery query = Query();
+  query.identities = {{*SpiffeId::Parse("spiffe://example.org/other"), "entry-2"}};
+  const BrokerAnswer answer = Get(query);
+  ASSERT_FALSE(answer.issued);
+  EXPECT_EQ(answer.refusal.code, Code::kPermissionDenied);
+  EXPECT_THAT(answer.refusal.fact, HasSubstr("spiffe://example.org/other"));
+  EXPECT_EQ(jwts_.fetches, 0);
+  ASSERT_THAT(audit_.events, SizeIs(1));
+  EXPECT_EQ(audit_.events[0].result, AuditResult::kDenied);
+  EXPECT_EQ(audit_.events[0].decision_id, answer.decision_id);
+}
+
+TEST_F(BrokerTest, WithoutAnAuditLogNothingLeaves) {
+  audit_.error = Error(Code::kResourceExhausted, "/log: no space left on device");
+  Make();
+  const BrokerAnswer answer = Get();
+  ASSERT_FALSE(answer.issued);
+  EXPECT_EQ(answer.refusal.code, Code::kUnavailable);
+  EXPECT_THAT(answer.refusal.fact,
+              HasSubstr("the audit log cannot be written: /log: no space left"));
+  EXPECT_EQ(jwts_.fetches, 0);
+  EXPECT_EQ(kv_->exchanges, 0);
+}
+
+TEST_F(BrokerTest, ACachedCredentialStaysToo) {
+  Make();
+  ASSERT_TRUE(Get().issued);
+  audit_.error = Error(Code::kResourceExhausted, "full");
+  EXPECT_FALSE(Get().issued);
+  audit_.error.reset();
+  EXPECT_TRUE(Get().issued);
+}
+
+TEST_F(BrokerTest, ACredentialWhoseExchangeCannotBeLoggedIsDropped) {
+  audit_.error = Error(Code::kResourceExhausted, "full");
+  audit_.failing_kind = AuditKind::kExchange;
+  Make();
+  EXPECT_FALSE(Get().issued);
+  EXPECT_EQ(kv_->exchanges, 1);
+  EXPECT_EQ(broker_->size(), 0U);
+}
+
+TEST_F(BrokerTest, TheGrantsLimitCapsTheLife) {
+  resources_.grants[0].max_ttl = minutes(5);
+  kv_->life = minutes(60);
+  Make();
+  const BrokerAnswer answer = Get();
+  ASSERT_TRUE(answer.issued);
+  EXPECT_EQ(answer.issued->expires_at, answer.issued->credential->issued_at + minutes(5));
+}
+
+TEST_F(BrokerTest, ACredentialNearItsEndIsNotHandedOutAgain) {
+  kv_->life = milliseconds(200);
+  Make();
+  EXPECT_EQ(SecretOf(Get()), "secret-1");
+  Wait(milliseconds(190));
+  EXPECT_EQ(SecretOf(Get()), "secret-2");
+}
+
+TEST_F(BrokerTest, MoreLifeThanIsLeftMeansAFreshOne) {
+  kv_->life = milliseconds(2000);
+  Make();
+  CredentialQuery query = Query();
+  query.min_ttl = seconds(3600);
+  EXPECT_EQ(SecretOf(Get(query)), "secret-1");
+  EXPECT_EQ(SecretOf(Get(query)), "secret-1");
+  Wait(milliseconds(500));
+  EXPECT_EQ(SecretOf(Get(query)), "secret-2");
+}
+
+TEST_F(BrokerTest, AVendorsNoIsRemembered) {
+  kv_->answers = {FakeFailure(ExchangeFailure::kPolicyDenied)};
+  Make();
+  const BrokerAnswer first = Get();
+  EXPECT_EQ(first.refusal.code, Code::kPermissionDenied);
+  EXPECT_THAT(first.refusal.fact,
+              HasSubstr("POLICY_DENIED: the vendor says so (its request id: req-failed)"));
+  EXPECT_TRUE(first.refusal.retry_at);
+  const BrokerAnswer second = Get();
+  EXPECT_FALSE(second.issued);
+  EXPECT_EQ(kv_->exchanges, 1);
+  EXPECT_EQ(audit_.events.back().result, AuditResult::kFailed);
+}
+
+TEST_F(BrokerTest, AHangingVendorHoldsUpNoOther) {
+  kv_->hangs = true;
+  const auto other = std::make_shared<FakeDestination>();
+  other->clock = &clock_;
+  resources_.destinations.push_back(FakeDestinationResource("other", other));
+  resources_.grants.push_back(FakeGrant("web-to-other", "spiffe://example.org/web", "other"));
+  Broker& broker = Make();
+  TaskGroup group(io_.get_executor());
+  std::vector<BrokerAnswer> hanging;
+  for (int i = 0; i < 50; ++i) {
+    CredentialQuery query = Query();
+    query.parameters = {{"role", std::to_string(i)}};
+    group.Spawn("get", GetInto(broker, std::move(query), hanging));
+  }
+  Wait(milliseconds(20));
+  EXPECT_EQ(kv_->running, 8);
+  CredentialQuery query = Query(milliseconds(200));
+  query.destination = "other";
+  EXPECT_TRUE(Get(query).issued);
+  RunTask(io_, broker.Stop());
+  Wait(milliseconds(20));
+  EXPECT_THAT(hanging, SizeIs(50));
+  EXPECT_EQ(kv_->most_running, 8);
+}
+
+TEST_F(BrokerTest, ACallerThatLeavesDoesNotEndTheExchange) {
+  kv_->delay = milliseconds(60);
+  Make();
+  const BrokerAnswer early = Get(Query(milliseconds(10)));
+  EXPECT_EQ(early.refusal.code, Code::kDeadlineExceeded);
+  Wait(milliseconds(100));
+  EXPECT_EQ(SecretOf(Get()), "secret-1");
+  EXPECT_EQ(kv_->exchanges, 1);
+}
+
+TEST_F(BrokerTest, ACancelledCallerDoesNotEndTheExchange) {
+  kv_->delay = milliseconds(60);
+  Broker& broker = Make();
+  std::vector<BrokerAnswer> answers;
+  TaskGroup group(io_.get_executor());
+  group.Spawn("get", GetInto(broker, Query(), answers));
+  Wait(milliseconds(10));
+  RunTask(io_, group.Stop());
+  EXPECT_TRUE(answers.empty());
+  EXPECT_EQ(SecretOf(Get()), "secret-1");
+  EXPECT_EQ(kv_->exchanges, 1);
+}
+
+TEST_F(BrokerTest, StopRefusesThoseWhoWaitAndMayBeCalledTwice) {
+  kv_->hangs = true;
+  Broker& broker = Make();
+  broker.Start();
+  std::vector<BrokerAnswer> answers;
+  TaskGroup group(io_.get_executor());
+  group.Spawn("get", GetInto(broker, Query(), answers));
+  Wait(milliseconds(10));
+  RunTask(io_, broker.Stop());
+  RunTask(io_, broker.Stop());
+  Wait(milliseconds(10));
+  ASSERT_THAT(answers, SizeIs(1));
+  EXPECT_EQ(answers[0].refusal.code, Code::kUnavailable);
+  EXPECT_EQ(Get().refusal.code, Code::kUnavailable);
+}
+
+TEST_F(BrokerTest, AUserWhoFloodsIsNotDecidedAndNotLogged) {
+  options_.refusals = {.burst = 5, .per_second = 0.001};
+  Make();
+  CredentialQuery query = Query();
+  query.identities.clear();
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(Get(query).refusal.code, Code::kPermissionDenied);
+  }
+  const BrokerAnswer flooded = Get(query);
+  EXPECT_EQ(flooded.refusal.code, Code::kResourceExhausted);
+  EXPECT_EQ(flooded.decision_id, "");
+  EXPECT_THAT(audit_.events, SizeIs(5));
+  EXPECT_TRUE(Get().issued) << "an allowed request of the same user goes on";
+}
+
+TEST_F(BrokerTest, CredentialsOfOneIdentityAreBounded) {
+  options_.max_per_identity = 4;
+  Make();
+  for (int i = 0; i < 20; ++i) {
+    CredentialQuery query = Query();
+    query.parameters = {{"role", std::to_string(i)}};
+    ASSERT_TRUE(Get(query).issued);
+  }
+  EXPECT_EQ(broker_->size(), 4U);
+}
+
+TEST_F(BrokerTest, ListsTheDestinationsOfTheCaller) {
+  Make();
+  PolicyQuery query;
+  query.identities = Query().identities;
+  const auto allowed = broker_->List(query);
+  ASSERT_THAT(allowed, SizeIs(1));
+  EXPECT_EQ(allowed[0].destination->name, "kv");
+}
+
+}  // namespace
+}  // namespace credence
