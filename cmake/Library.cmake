@@ -38,6 +38,8 @@ function(credence_fuzz name)
   if(CREDENCE_FUZZ)
     add_executable(${target} ${ARG_SOURCE})
     target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+    # tests/fuzz/run.py reads where its seeds are.
+    file(WRITE ${CMAKE_BINARY_DIR}/seeds/${target} ${ARG_SEEDS})
   else()
     add_executable(${target} ${ARG_SOURCE} ${CMAKE_SOURCE_DIR}/tests/fuzz/run_seeds.cc)
     add_test(NAME ${target}_seeds COMMAND ${target} ${ARG_SEEDS})

@@ -11,27 +11,16 @@ import re
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DECLARED = re.compile(r"credence_fuzz\(\s*(\w+)\b[^)]*?\bSEEDS\s+([^\s)]+)")
-
-
-def seeds():
-    """Target to its folder of committed inputs."""
-    found = {}
-    for path in ROOT.glob("**/CMakeLists.txt"):
-        if "build" in path.relative_to(ROOT).parts[:1]:
-            continue
-        for name, folder in DECLARED.findall(path.read_text()):
-            folder = folder.replace("${CMAKE_CURRENT_SOURCE_DIR}", str(path.parent)).replace("${CMAKE_SOURCE_DIR}", str(ROOT))
-            found[f"fuzz_{name}"] = path.parent / folder
-    return found
+def seeds(build):
+    """Target to its folder of committed inputs, as CMake wrote it down."""
+    return {path.name: pathlib.Path(path.read_text()) for path in (build / "seeds").iterdir()}
 
 
 def fuzz(binary, seed_folder, work, seconds):
     corpus, findings = work / "corpus" / binary.name, work / "findings"
     corpus.mkdir(parents=True, exist_ok=True)
     findings.mkdir(parents=True, exist_ok=True)
-    command = [binary, corpus, *([seed_folder] if seed_folder else []), f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048",
+    command = [binary, corpus, seed_folder, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048",
                "-print_final_stats=1", f"-artifact_prefix={findings}/{binary.name}-"]
     with open(work / f"{binary.name}.log", "w", encoding="utf-8") as log:
         status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT).returncode
@@ -48,15 +37,16 @@ def main():
     parser.add_argument("targets", nargs="*", help="such as fuzz_hcl or hcl; all by default")
     options = parser.parse_args()
     wanted = {name if name.startswith("fuzz_") else f"fuzz_{name}" for name in options.targets}
-    known = seeds()
-    binaries = [path for path in sorted((options.build / "bin").glob("fuzz_*")) if not wanted or path.name in wanted]
+    known = seeds(options.build)
+    binaries = [path for path in sorted((options.build / "bin").glob("fuzz_*"))
+                if path.name in known and (not wanted or path.name in wanted)]
     missing = sorted((wanted or set(known)) - {path.name for path in binaries})
     failed = len(missing)
     for name in missing:
         print(f"{name}: was not built")
     print(f"{len(binaries)} targets, {options.seconds} s each, {options.jobs} at a time", flush=True)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        running = {pool.submit(fuzz, path, known.get(path.name), options.build, options.seconds): path for path in binaries}
+        running = {pool.submit(fuzz, path, known[path.name], options.build, options.seconds): path for path in binaries}
         for done in concurrent.futures.as_completed(running):
             status, runs, text = done.result()
             print(f"{running[done].name}: {'ok' if status == 0 else 'FOUND SOMETHING'}, {runs} inputs", flush=True)
