@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 
+
 def seeds(build):
     """Target to its folder of committed inputs, as CMake wrote it down."""
     return {path.name: pathlib.Path(path.read_text()) for path in (build / "seeds").iterdir()}
