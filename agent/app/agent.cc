@@ -26,6 +26,7 @@
 #include "agent/upstream/spire_server_client.h"
 #include "base/core/log.h"
 #include "base/core/task_group.h"
+#include "base/http/client.h"
 #include "base/h2/server.h"
 #include "base/rpc/completion_thread.h"
 #include "plugins/destinations/builtin_adapters.h"
@@ -136,6 +137,7 @@ struct Agent::Core::Parts {
   TaskGroup tasks;
   TaskGroup signals;
   AuditGate audit;
+  HttpClient http;
   std::vector<std::unique_ptr<DestinationAdapter>> adapters;
   ResourceStore resources;
   SystemAccounts accounts;
@@ -177,8 +179,8 @@ Agent::Core::Parts::Parts(const AgentConfig& config,
       tasks(executor),
       signals(executor),
       audit(executor, pool, clock, config.credence.audit_log),
-      adapters(BuiltinAdapters(executor, clock)),
-      resources(executor, config.credence.resources, Pointers(adapters)),
+      adapters(BuiltinAdapters(http, clock)),
+      resources(executor, pool, clock, {.paths = config.credence.resources, .adapters = Pointers(adapters)}),
       attestation(executor, MakeWorkloadAttestors(config, executor, pool, accounts, clock), {}),
       keys(std::move(key_manager)),
       node_attestor(MakeNodeAttestor(config.node_attestor, pool)),
@@ -332,7 +334,7 @@ AgentStatus Agent::Core::Status() const {
   const SharedResources& resources = parts_->resources.resources().value();
   status.destinations = resources->destinations.size();
   status.grants = resources->grants.size();
-  for (const ConfigMistake& mistake : parts_->resources.mistakes()) {
+  for (const ConfigMistake& mistake : parts_->resources.status().value().mistakes) {
     status.resource_errors.push_back(mistake.ToString());
   }
   status.audit_error = parts_->audit.error();

@@ -3,7 +3,6 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/json/array.hpp>
 #include <fmt/format.h>
 
@@ -11,6 +10,8 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/common_flags.h"
 #include "agent/config/resources.h"
+#include "base/core/clock.h"
+#include "base/http/client.h"
 #include "plugins/destinations/builtin_adapters.h"
 
 namespace credence {
@@ -53,9 +54,9 @@ ExitCode Check(const CheckOptions& options) {
   if (!outcome.config) {
     return Report(outcome.mistakes, nullptr, options.format);
   }
-  asio::io_context io;
+  HttpClient http;
   const SystemClock clock;
-  const auto adapters = BuiltinAdapters(io.get_executor(), clock);
+  const auto adapters = BuiltinAdapters(http, clock);
   AdapterList list;
   for (const auto& adapter : adapters) {
     list.push_back(adapter.get());
