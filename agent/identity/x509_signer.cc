@@ -147,7 +147,9 @@ Task<void> X509Signer::SignBatch(std::vector<SharedEntry> batch) {
     spiffe_ids.push_back(entry->spiffe_id.text());
   }
   const KeyType key_type = options_.key_type;
-  auto keys = co_await RunOn(pool_, [key_type, spiffe_ids] { return MakeKeys(key_type, spiffe_ids); });
+  // Named first: GCC 12 destroys a capturing lambda twice that is written inside a co_await expression.
+  auto make_keys = [key_type, spiffe_ids] { return MakeKeys(key_type, spiffe_ids); };
+  auto keys = co_await RunOn(pool_, std::move(make_keys));
   if (!keys.ok()) {
     LogError("Could not make workload keys", {{"error", keys.error()}});
     co_await Sleep(kRetryPause);

@@ -108,7 +108,7 @@ void WipeString(std::string& text) {
 }
 
 std::string LockSecretMemory() {
-  if (CRYPTO_secure_malloc_init(kSecureHeapBytes, kSmallestChunk) != 1) {
+  if (CRYPTO_secure_malloc_initialized() != 1 && CRYPTO_secure_malloc_init(kSecureHeapBytes, kSmallestChunk) != 1) {
     return "secret memory could not be locked (raise RLIMIT_MEMLOCK or grant CAP_IPC_LOCK)";
   }
   return "";
