@@ -12,6 +12,6 @@ mode = stat.S_IMODE(os.stat(profile).st_mode)
 print(f"user {os.getuid()}, variables with a secret: {secrets or 'none'}, profile folder {profile} ({mode:04o})")
 
 message = anthropic.Anthropic().messages.create(
-    model="claude-sonnet-4-5", max_tokens=100,
+    model="claude-haiku-5-5", max_tokens=100,
     messages=[{"role": "user", "content": "Summarize: a letter of credence is handed over to be believed."}])
 print(f"Claude answers: {message.content[0].text}")

@@ -5,8 +5,12 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"regexp"
 	"strings"
 )
+
+// apiVersion is the form of every version the API ever had; which ones it serves today is not written down.
+var apiVersion = regexp.MustCompile(`^20\d\d-\d\d-\d\d$`)
 
 // handleMessages answers with the prompt it was given, for whoever holds a token minted here.
 func (s *Server) handleMessages(w http.ResponseWriter, r *http.Request) {
@@ -21,7 +25,7 @@ func (s *Server) handleMessages(w http.ResponseWriter, r *http.Request) {
 	case !hasBeta(r, oauthBeta):
 		writeError(w, http.StatusUnauthorized, "authentication_error", "OAuth authentication needs its beta header")
 		return
-	case r.Header.Get("anthropic-version") != "2023-06-01":
+	case !apiVersion.MatchString(r.Header.Get("anthropic-version")):
 		writeError(w, http.StatusBadRequest, "invalid_request_error", "anthropic-version: header is required")
 		return
 	}
