@@ -63,6 +63,11 @@ void Connection::Start() {
   FlushSoon();
 }
 
+void Connection::FlushAndClose() {
+  Flush();
+  Close();
+}
+
 void Connection::Close() {
   if (!std::exchange(open_, false)) {
     return;
@@ -117,6 +122,8 @@ void Connection::ReadOnce() {
   Flush();
   if (!sound) {
     Close();
+  } else if (open_ && session_.preface_done() && !std::exchange(preface_seen_, true)) {
+    SetTimer(server_.options.idle_timeout);
   }
 }
 

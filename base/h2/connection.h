@@ -34,6 +34,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
 
   /// Starts to serve. Call once, when held by a shared_ptr.
   void Start();
+  /// Sends what the socket takes at once, then Close().
+  void FlushAndClose();
   /// Cuts the connection: calls end, their handlers are cancelled.
   void Close();
 
@@ -69,6 +71,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   bool reading_ = false;
   bool flush_posted_ = false;
   bool awaiting_writable_ = false;
+  bool preface_seen_ = false;
   bool ending_ = false;
 };
 

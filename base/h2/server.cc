@@ -21,6 +21,7 @@
 #include "base/core/task_group.h"
 #include "base/h2/connection.h"
 #include "base/h2/fair_queue.h"
+#include "base/h2/handler_run.h"
 #include "base/h2/listen_socket.h"
 #include "base/h2/server_context.h"
 #include "base/h2/unary.h"
@@ -50,32 +51,6 @@ std::size_t RaiseDescriptorLimit() {
     return raised.rlim_cur;
   }
   return limit.rlim_cur;
-}
-
-/// Runs a handler and tells its stream how it ended, also when it is cancelled or never starts.
-class HandlerRun {
- public:
-  explicit HandlerRun(std::shared_ptr<Stream> stream) : stream_(std::move(stream)) {}
-  HandlerRun(HandlerRun&& other) noexcept = default;
-  HandlerRun& operator=(HandlerRun&& other) noexcept = delete;
-  ~HandlerRun() {
-    if (stream_) {
-      stream_->OnHandlerEnd(std::move(status_));
-    }
-  }
-
-  const std::shared_ptr<Stream>& stream() const { return stream_; }
-  void set_status(Status status) { status_ = std::move(status); }
-
- private:
-  std::shared_ptr<Stream> stream_;
-  std::optional<Status> status_;
-};
-
-Task<void> RunHandler(HandlerRun run) {
-  Task<Status> serving = run.stream()->route().handler(run.stream());
-  Status status = co_await std::move(serving);
-  run.set_status(std::move(status));
 }
 
 }  // namespace
@@ -281,9 +256,7 @@ void Server::Core::StartCalls() {
     const auto& stream = *next;
     if (stream->open()) {
       ++context_.stats.calls_started;
-      asio::cancellation_signal& cancel =
-          calls_.Spawn(std::string(stream->path()), RunHandler(HandlerRun(stream)));
-      stream->OnHandlerStart(cancel);
+      SpawnHandler(calls_, stream);
     }
   }
   if (!waiting_calls_.empty()) {
@@ -335,7 +308,7 @@ Task<void> Server::Core::Stop(Deadline deadline) {
   }
   for (const auto& connection : Connections()) {
     connection->session().FinishCalls(Route::Kind::kUnary, stopping);
-    connection->Close();
+    connection->FlushAndClose();
   }
   while (waiting_calls_.Pop()) {
   }

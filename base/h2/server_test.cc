@@ -178,22 +178,6 @@ TEST_F(ServerTest, SlowReaderHoldsUpItsOwnHandlerOnly) {
   EXPECT_TRUE(ServesOthers());
 }
 
-TEST_F(ServerTest, ClientThatNeverReadsItsSocketHoldsUpItsOwnHandlerOnly) {
-  Start();
-  TestClient& client = Connect();
-  client.SendRaw(RawPreface() +
-                 RawFrame(NGHTTP2_SETTINGS, 0, 0, std::string("\0\4\x7F\xFF\xFF\xFF", 6)) +
-                 RawFrame(NGHTTP2_WINDOW_UPDATE, 0, 0, std::string("\x70\0\0\0", 4)));
-  (void)client.Call("/t/Flow", "");
-  const auto raw = std::move(clients_.back());
-  clients_.pop_back();
-  RunFor(std::chrono::milliseconds(100));
-  raw->Pump();
-  RunFor(std::chrono::milliseconds(100));
-  EXPECT_LE(flow_written_, 8);
-  EXPECT_TRUE(ServesOthers());
-}
-
 TEST_F(ServerTest, FastReaderGetsAStreamWithoutEnd) {
   Start();
   TestClient& client = Connect();

@@ -202,6 +202,7 @@ void TestClient::Ping() {
 }
 
 void TestClient::SendRaw(std::string_view bytes) {
+  raw_ = true;
   outgoing_ += bytes;
 }
 
@@ -215,7 +216,9 @@ void TestClient::Pump() {
     if (size <= 0) {
       break;
     }
-    outgoing_.append(piece, piece + size);
+    if (!raw_) {
+      outgoing_.append(piece, piece + size);
+    }
   }
   while (!outgoing_.empty()) {
     const auto sent =

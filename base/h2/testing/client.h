@@ -61,7 +61,7 @@ class TestClient {
   std::int32_t CallWith(const Fields& fields, std::string request, Half half);
   void Send(std::int32_t id, std::string_view data, Half half = Half::kOpen);
   void Cancel(std::int32_t id);
-  /// Bytes past the library, for what it would not send. Not mixed with calls in flight.
+  /// Bytes of the test's own making; from now on the client sends nothing else.
   void SendRaw(std::string_view bytes);
   void HangUp() { socket_ = UniqueFd(); }
 
@@ -90,6 +90,7 @@ class TestClient {
   std::vector<std::pair<std::uint32_t, std::int32_t>> goaways_;
   std::size_t pings_answered_ = 0;
   bool hung_up_ = false;
+  bool raw_ = false;
 };
 
 }  // namespace credence::h2

@@ -33,7 +33,8 @@ Task<UnaryReply> Echo(std::shared_ptr<ServerCall> /*call*/, std::string request)
   co_return ShareText(request);
 }
 
-Task<UnaryReply> Stuck(int* cancelled) {
+Task<UnaryReply> Stuck(int* begun, int* cancelled) {
+  ++*begun;
   const CountOnExit count(*cancelled);
   co_await SleepUntil(Deadline::At(SteadyTime::max()));
   co_return Status::Ok();
@@ -101,8 +102,9 @@ ServerTest::~ServerTest() {
 Server& ServerTest::Start(ServerOptions options) {
   server_ = std::make_unique<Server>(io_.get_executor(), options);
   server_->HandleUnary("/t/Echo", Echo);
-  server_->HandleUnary(
-      "/t/Stuck", [this](std::shared_ptr<ServerCall>, std::string) { return Stuck(&cancelled_); });
+  server_->HandleUnary("/t/Stuck", [this](std::shared_ptr<ServerCall>, std::string) {
+    return Stuck(&stuck_, &cancelled_);
+  });
   server_->Handle("/t/Chat", Chat);
   server_->Handle("/t/Flow", [this](std::shared_ptr<ServerCall> call) {
     return Flow(std::move(call), &flow_written_);

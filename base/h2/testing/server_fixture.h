@@ -47,6 +47,8 @@ class ServerTest : public ::testing::Test {
   std::vector<std::unique_ptr<TestClient>> clients_;
   /// How many handlers of /t/Stuck and /t/Hold were cancelled.
   int cancelled_ = 0;
+  /// How many handlers of /t/Stuck have begun.
+  int stuck_ = 0;
   /// Messages that /t/Flow has written.
   int flow_written_ = 0;
 };
