@@ -7,7 +7,6 @@
 #include <limits>
 #include <memory>
 #include <optional>
-#include <regex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,6 +16,10 @@
 #include "base/http/request.h"
 #include "plugins/contract/destination_adapter.h"
 #include "plugins/destinations/declarative/text_template.h"
+
+namespace re2 {
+class RE2;
+}  // namespace re2
 
 namespace credence {
 
@@ -29,7 +32,7 @@ struct SettingSpec {
   bool required = false;
   std::optional<std::string> default_value;
   /// For a string: the whole value has to match; null for any.
-  std::shared_ptr<const std::regex> pattern;
+  std::shared_ptr<const re2::RE2> pattern;
   /// Says in words what is expected; "" for the type's own words.
   std::string expected;
   /// For an integer.

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <regex>
 #include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <re2/re2.h>
 
 namespace credence {
 namespace {
@@ -77,7 +77,7 @@ std::string CheckOne(const SettingSpec& spec, const std::string& value, CheckedV
   if (fits) {
     switch (spec.type) {
       case SettingType::kString:
-        fits = spec.pattern == nullptr || std::regex_match(value, *spec.pattern);
+        fits = spec.pattern == nullptr || re2::RE2::FullMatch(value, *spec.pattern);
         break;
       case SettingType::kUrlPath:
         named.type = ValueType::kPath;

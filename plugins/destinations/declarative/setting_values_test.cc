@@ -19,7 +19,7 @@ std::vector<SettingSpec> Specs() {
   specs[0].default_value = "https://a.example";
   specs[1].name = "id";
   specs[1].required = true;
-  specs[1].pattern = std::make_shared<const std::regex>("id_[a-z]+");
+  specs[1].pattern = std::make_shared<const re2::RE2>("id_[a-z]+");
   specs[1].expected = "an id, id_...";
   specs[2].name = "mount";
   specs[2].type = SettingType::kUrlPath;

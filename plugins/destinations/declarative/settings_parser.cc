@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <memory>
-#include <regex>
 #include <utility>
 
 #include <fmt/format.h>
+#include <re2/re2.h>
 
 namespace credence {
 namespace {
@@ -33,12 +33,12 @@ void ReadPattern(FileReader& reader, const YamlNode& node, SettingSpec& spec) {
     reader.Fail(node, "a pattern has no repeated groups and no backslashes");
     return;
   }
-  try {
-    spec.pattern =
-        std::make_shared<const std::regex>(text, std::regex::ECMAScript | std::regex::nosubs);
-  } catch (const std::regex_error& /*problem*/) {
-    reader.Fail(node, "expected a regular expression (ECMAScript)");
+  auto pattern = std::make_shared<const re2::RE2>(text, re2::RE2::Quiet);
+  if (!pattern->ok()) {
+    reader.Fail(node, "expected a regular expression (RE2 syntax)");
+    return;
   }
+  spec.pattern = std::move(pattern);
 }
 
 SettingSpec ReadSetting(FileReader& reader, const YamlEntry& entry) {
