@@ -3,6 +3,7 @@
 #include <string>
 
 #include <gtest/gtest.h>
+#include <re2/re2.h>
 
 #include "base/core/testing/result_matchers.h"
 
