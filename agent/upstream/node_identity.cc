@@ -38,6 +38,16 @@ Result<std::optional<StoredKey>> FindKeyOf(KeyManager& keys, const std::string& 
   return std::optional<StoredKey>();
 }
 
+/// What an operator can do about `error`; "" when there is nothing to say.
+std::string_view Advice(const Error& error) {
+  if (error.message().find("certificate verify failed") == std::string::npos) {
+    return "";
+  }
+  return "the server's certificate does not lead to the trusted bundle; if the server's authority "
+         "was replaced, "
+         "provide the new bundle and remove agent-data.json";
+}
+
 /// IPv6 literals need brackets.
 std::string Address(const std::string& host, std::uint16_t port) {
   const bool literal = host.find(':') != std::string::npos && host.front() != '[';
@@ -158,6 +168,7 @@ Task<Result<void>> NodeIdentity::AttestUntilDone() {
                                                : "Node attestation failed; waiting to try again",
             {{"server", Address(options_.server_address, options_.server_port)},
              {"error", error},
+             {"advice", Advice(error)},
              {"attempt", attempt},
              {"retry_interval", FormatDuration(wait)}});
     co_await Sleep(wait);
@@ -241,7 +252,7 @@ void NodeIdentity::UpdateBundle(SharedBundle bundle) {
 }
 
 void NodeIdentity::ServerRefused(Refusal refusal, const SharedRpcChannel& channel) {
-  if (refusal == Refusal::kNone || channel != channel_) {
+  if (refusal == Refusal::kNone || refusal == refusal_ || channel != channel_) {
     return;
   }
   LogWarn("Server refuses this agent", {{"reason", RefusalText(refusal)}});

@@ -2,11 +2,25 @@
 
 #include <memory>
 
+#include <grpc/support/log.h>
+
 #include "base/core/check.h"
+#include "base/core/log.h"
 
 namespace credence {
+namespace {
 
-CompletionThread::CompletionThread() : thread_([this] { Loop(); }) {}
+/// gRPC writes to stderr by itself. What matters of it also comes as the error of a call, so it is
+/// for debugging.
+void LogForGrpc(gpr_log_func_args* line) {
+  LogDebug("gRPC", {{"text", line->message}});
+}
+
+}  // namespace
+
+CompletionThread::CompletionThread() : thread_([this] { Loop(); }) {
+  gpr_set_log_function(&LogForGrpc);
+}
 
 CompletionThread::~CompletionThread() {
   CREDENCE_CHECK(steps_ == 0);
