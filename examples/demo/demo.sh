@@ -47,10 +47,20 @@ fail() {
 show() {
   local user=$1
   shift
-  printf '\n  [user %s] $ %s\n' "$user" "$(printf '%q ' "$@" | sed "s|\\\\||g")"
+  printf '\n  [user %s] $ %s\n' "$user" "$(shown "$@")"
   STATUS=0
   ANSWER=$(as "$user" "$@" 2>&1) || STATUS=$?
-  printf '%s\n' "$ANSWER" | cut -c 1-180 | sed 's/^/    /'
+  printf '%s\n' "$ANSWER" | cut -c 1-500 | sed 's/^/    /'
+}
+
+# shown COMMAND...: as one would type it.
+shown() {
+  local word line=
+  for word in "$@"; do
+    [[ $word =~ ^[A-Za-z0-9_./:=,@-]+$ ]] || word="'$word'"
+    line+="$word "
+  done
+  printf '%s' "$line"
 }
 
 # expect WHAT STATUS [TEXT...]: the last answer had this exit code and holds these texts.
