@@ -9,7 +9,6 @@
 namespace credence {
 namespace {
 
-using std::chrono_literals::operator""h;
 using std::chrono_literals::operator""s;
 
 constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();

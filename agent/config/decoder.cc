@@ -103,12 +103,22 @@ std::string ConfigMistake::ToString() const {
 }
 
 void Mistakes::Add(const Place& place, std::string message) {
+  if (full()) {
+    ++dropped_;
+    return;
+  }
   const bool flag = place.key.starts_with('-');
-  mistakes_.push_back(ConfigMistake{flag ? "command line" : file_,
-                                    place.at.line,
-                                    place.at.column,
-                                    place.key,
-                                    std::move(message)});
+  ConfigMistake mistake{
+      flag ? "command line" : file_, place.at.line, place.at.column, place.key, std::move(message)};
+  const auto rank = [](const ConfigMistake& m) {
+    return std::tuple(m.line == 0, m.line, m.column);
+  };
+  const auto at = std::upper_bound(
+      mistakes_.begin(),
+      mistakes_.end(),
+      mistake,
+      [&](const ConfigMistake& a, const ConfigMistake& b) { return rank(a) < rank(b); });
+  mistakes_.insert(at, std::move(mistake));
 }
 
 void Mistakes::AddMissing(const Place& place, std::string_view expected) {
@@ -122,12 +132,9 @@ void Mistakes::AddMissing(const Place& place, std::string_view expected) {
 }
 
 std::vector<ConfigMistake> Mistakes::Take() {
-  std::stable_sort(mistakes_.begin(), mistakes_.end(), [](const auto& a, const auto& b) {
-    const auto rank = [](const ConfigMistake& mistake) {
-      return std::tuple(mistake.line == 0, mistake.line, mistake.column);
-    };
-    return rank(a) < rank(b);
-  });
+  if (dropped_ > 0) {
+    mistakes_.push_back({file_, 0, 0, "", fmt::format("{} more mistakes", dropped_)});
+  }
   return std::exchange(mistakes_, {});
 }
 
@@ -348,7 +355,8 @@ void Section::Finish() {
       return SameKey(entry.key, key);
     });
     if (!known) {
-      Add({entry.at, Name(entry.key)}, "unknown key" + DidYouMean(entry.key, known_));
+      Add({entry.at, Name(entry.key)},
+          "unknown key" + (mistakes_->full() ? "" : DidYouMean(entry.key, known_)));
     }
   }
 }

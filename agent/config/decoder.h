@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -26,9 +27,12 @@ struct Setting {
   Place place;
 };
 
-/// Gathers every mistake of one file and of the flags that go with it.
+/// Gathers every mistake of one file and of the flags that go with it. Beyond kMost they are only
+/// counted.
 class Mistakes {
  public:
+  static constexpr std::size_t kMost = 200;
+
   explicit Mistakes(std::string file) : file_(std::move(file)) {}
 
   void Add(const Place& place, std::string message);
@@ -36,13 +40,14 @@ class Mistakes {
   /// already.
   void AddMissing(const Place& place, std::string_view expected);
   const std::string& file() const { return file_; }
-  bool empty() const { return mistakes_.empty(); }
+  bool full() const { return mistakes_.size() >= kMost; }
   /// In the order of the file; those about the file as a whole and about flags last.
   std::vector<ConfigMistake> Take();
 
  private:
   std::string file_;
   std::vector<ConfigMistake> mistakes_;
+  std::size_t dropped_ = 0;
 };
 
 /// How strictly kinds of values are told apart.

@@ -9,6 +9,13 @@ namespace credence {
 
 using std::chrono_literals::operator""ms;
 
+namespace {
+
+/// Far more than any adapter has; repeats are searched for one by one.
+constexpr std::size_t kMaxSettings = 200;
+
+}  // namespace
+
 std::optional<std::chrono::milliseconds> ReadMaxTtl(Section& spec) {
   const auto ttl = spec.Duration("max_ttl");
   if (ttl && ttl->value <= 0ms) {
@@ -92,6 +99,10 @@ std::vector<DeliveryForm> ReadDeliver(Section& spec) {
 
 Settings ReadSettings(Section& settings) {
   Settings read;
+  if (settings.entries().size() > kMaxSettings) {
+    settings.Add(settings.place(), fmt::format("expected at most {} settings", kMaxSettings));
+    return read;
+  }
   for (const Entry& entry : settings.entries()) {
     const Value& value = entry.value;
     const bool scalar = value.kind == ValueKind::kString || value.kind == ValueKind::kNumber ||

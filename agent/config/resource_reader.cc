@@ -271,12 +271,13 @@ void ResourceReader::CheckMentions() {
   for (const Named& destination : destinations_) {
     names.push_back(destination.name);
   }
+  std::sort(names.begin(), names.end());
   for (const Mention& mention : mentions_) {
     const std::string& name = mention.destination.value;
-    if (std::find(names.begin(), names.end(), name) == names.end()) {
-      mention.mistakes->Add(
-          mention.destination.place,
-          fmt::format("there is no Destination {}{}", Quoted(name), DidYouMean(name, names)));
+    if (!std::binary_search(names.begin(), names.end(), name)) {
+      const std::string hint = mention.mistakes->full() ? "" : DidYouMean(name, names);
+      mention.mistakes->Add(mention.destination.place,
+                            fmt::format("there is no Destination {}{}", Quoted(name), hint));
     }
   }
 }

@@ -355,5 +355,21 @@ TEST(ResourceBoundsTest, SizeAndValuesAreBounded) {
   EXPECT_THAT(mistakes[0], testing::HasSubstr("more than 100000 values"));
 }
 
+TEST(ResourceBoundsTest, MistakesAndSettingsAreBounded) {
+  std::string unknown = "kind: Grant\n";
+  std::string settings;
+  for (int i = 0; i < 300; ++i) {
+    unknown += fmt::format("k{}: 1\n", i);
+    settings += fmt::format("k{}: 1,", i);
+  }
+  const auto mistakes = MistakesOf(unknown);
+  ASSERT_EQ(mistakes.size(), 201U);
+  EXPECT_EQ(mistakes.back(), "kv.yaml: 103 more mistakes");
+  EXPECT_THAT(
+      MistakesOf(Destination("{name: kv}", "{adapter: openbao, settings: {" + settings + "}}")),
+      testing::Contains(
+          "kv.yaml:4:30: Destination kv: spec.settings: expected at most 200 settings"));
+}
+
 }  // namespace
 }  // namespace credence

@@ -88,7 +88,10 @@ class Parser {
     }
   }
 
-  bool TooDeep(int depth) {
+  bool TooMuch(int depth) {
+    if (values_ > kMaxValues) {
+      Fail(token_.at, fmt::format("more than {} settings", kMaxValues));
+    }
     if (depth > kMaxDepth) {
       Fail(token_.at, fmt::format("more than {} levels of blocks and lists", kMaxDepth));
     }
@@ -97,7 +100,7 @@ class Parser {
 
   std::vector<Entry> HclBody(TokenKind end, int depth, Position opened) {
     std::vector<Entry> entries;
-    while (!TooDeep(depth) && token_.kind != end) {
+    while (!TooMuch(depth) && token_.kind != end) {
       if (token_.kind == TokenKind::kEnd) {
         Fail(token_.at,
              fmt::format(
@@ -116,9 +119,10 @@ class Parser {
 
   Entry HclEntry(int depth) {
     std::vector<Token> keys;
-    while (!TooDeep(depth + static_cast<int>(keys.size())) &&
+    while (!TooMuch(depth + static_cast<int>(keys.size())) &&
            (token_.kind == TokenKind::kIdentifier || token_.kind == TokenKind::kString)) {
       keys.push_back(Step());
+      ++values_;
     }
     if (Failed()) {
       return {};
@@ -164,7 +168,7 @@ class Parser {
     if (token_.kind == TokenKind::kIdentifier && token_.text != "true" && token_.text != "false") {
       Fail(token_.at, "expected a value: a text needs double quotes");
     }
-    if (TooDeep(depth)) {
+    if (TooMuch(depth)) {
       return {};
     }
     if (token_.kind == TokenKind::kLeftBrace) {
@@ -180,7 +184,7 @@ class Parser {
     } else if (word && token_.text != "true" && token_.text != "false") {
       Fail(token_.at, "expected a value: a text needs double quotes");
     }
-    if (TooDeep(depth)) {
+    if (TooMuch(depth)) {
       return {};
     }
     if (token_.kind == TokenKind::kLeftBrace) {
@@ -196,10 +200,11 @@ class Parser {
     Expect(TokenKind::kLeftBrace, "at the start of an object");
     Step();
     bool more =
-        !TooDeep(depth) && token_.kind != TokenKind::kRightBrace && token_.kind != TokenKind::kEnd;
+        !TooMuch(depth) && token_.kind != TokenKind::kRightBrace && token_.kind != TokenKind::kEnd;
     while (more && !Failed()) {
       Expect(TokenKind::kString, "as a key");
       Token key = Step();
+      ++values_;
       Expect(TokenKind::kColon, "after the key");
       Step();
       object.entries.push_back(Entry{std::move(key.text), key.at, JsonValue(depth + 1)});
@@ -219,6 +224,7 @@ class Parser {
     list.kind = ValueKind::kList;
     Step();
     while (!Failed() && token_.kind != TokenKind::kRightBracket) {
+      ++values_;
       list.items.push_back(syntax_ == Syntax::kJson ? JsonValue(depth + 1) : HclValue(depth + 1));
       const bool more = token_.kind == TokenKind::kComma;
       if (!more) {
@@ -254,6 +260,7 @@ class Parser {
   Lexer lexer_;
   Syntax syntax_;
   Token token_;
+  int values_ = 0;
   std::optional<SyntaxError> error_;
 };
 

@@ -219,6 +219,22 @@ TEST(HclBoundsTest, OneMebibyteIsTheMost) {
             "the file has 1048577 bytes: expected at most 1048576");
 }
 
+TEST(HclBoundsTest, TenThousandSettingsAreTheMost) {
+  const auto repeat = [](std::string_view part, int times) {
+    std::string text;
+    for (int i = 0; i < times; ++i) {
+      text += part;
+    }
+    return text;
+  };
+  EXPECT_FALSE(Parse(repeat("a=1\n", kMaxValues)).error.has_value());
+  EXPECT_EQ(Parse(repeat("a=1\n", kMaxValues + 1)).error->message, "more than 10000 settings");
+  EXPECT_EQ(Parse("a=[" + repeat("1,", kMaxValues + 1) + "]").error->message,
+            "more than 10000 settings");
+  EXPECT_EQ(Parse("{\"a\":[" + repeat("1,", kMaxValues + 1) + "1]}").error->message,
+            "more than 10000 settings");
+}
+
 TEST(HclPositionTest, KeysAndValuesKnowTheirPlace) {
   const Document document = Parse("a = 1\nb \"c\" {\n  d = [true, \"x\"]\n}");
   ASSERT_FALSE(document.error.has_value());
