@@ -39,7 +39,7 @@ TEST(ResultDeathTest, MisuseTerminates) {
   const Result<int> fine = 1;
   EXPECT_DEATH((void)failed.value(), "ok");
   EXPECT_DEATH((void)fine.error(), "ok");
-  EXPECT_DEATH(Error(Code::kOk, "x"), "kOk");
+  EXPECT_DEATH((void)Error(Code::kOk, "x"), "kOk");
 }
 
 TEST(ErrorTest, SpeaksWithItsCode) {

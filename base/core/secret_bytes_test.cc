@@ -167,7 +167,7 @@ TEST(WipeTest, ClearsAStringInPlace) {
   WipeString(text);
   EXPECT_TRUE(text.empty());
   // The buffer is still the string's own.
-  text.resize(kSecret.size() > 1 ? 1 : 0);
+  text.resize(1);
   EXPECT_EQ(text.data(), at);
   std::string scoped(kSecret);
   {

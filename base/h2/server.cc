@@ -286,7 +286,6 @@ Task<void> Server::Core::AwaitConnectionsClosed() {
 
 Task<void> Server::Core::Stop(Deadline deadline) {
   if (acceptor_) {
-    boost::system::error_code ignored;
     acceptor_->release();
     acceptor_.reset();
     listening_.reset();

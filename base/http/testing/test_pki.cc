@@ -24,7 +24,7 @@ using Key = std::unique_ptr<EVP_PKEY, Free>;
 constexpr long kOneHour = 3600;
 
 Key NewKey() {
-  Key key(EVP_EC_gen("P-256"));
+  Key key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
   CREDENCE_CHECK(key != nullptr);
   return key;
 }
