@@ -216,7 +216,7 @@ JsonTemplate FileReader::Json(const YamlNode& node, const KnownNames& names, Sec
     case YamlNode::Kind::kMap:
       json.kind = JsonTemplate::Kind::kObject;
       for (const YamlEntry& entry : node.entries) {
-        json.members.emplace_back(Text(entry.key), Json(entry.value, names, secrets));
+        json.members.push_back({Text(entry.key), Json(entry.value, names, secrets)});
       }
       return json;
     case YamlNode::Kind::kScalar:

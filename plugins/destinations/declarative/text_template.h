@@ -67,16 +67,23 @@ void Render(const TextTemplate& text, const NamedValues& values, Escape escape, 
 /// The same as plain text, for what holds no secret.
 std::string RenderPlain(const TextTemplate& text, const NamedValues& values, Escape escape);
 
+struct JsonMember;
+
 /// A JSON document whose strings are templates.
 struct JsonTemplate {
   enum class Kind { kObject, kArray, kText, kLiteral };
 
   Kind kind = Kind::kLiteral;
-  std::vector<std::pair<std::string, JsonTemplate>> members;
+  std::vector<JsonMember> members;
   std::vector<JsonTemplate> items;
   TextTemplate text;
   /// true, false, or a whole number.
   std::string literal;
+};
+
+struct JsonMember {
+  std::string name;
+  JsonTemplate value;
 };
 
 /// Appends the document. A member or item that vanishes is left out with its key. A string that is

@@ -59,16 +59,16 @@ JsonTemplate JsonText(const std::string& text) {
 TEST(TextTemplateTest, JsonKeepsTypesEscapesAndDropsWhatIsAbsent) {
   JsonTemplate object;
   object.kind = JsonTemplate::Kind::kObject;
-  object.members.emplace_back("gone", JsonText("{{absent?}}"));
-  object.members.emplace_back("n", JsonText("{{number}}"));
-  object.members.emplace_back("f", JsonText("{{flag}}"));
-  object.members.emplace_back("t", JsonText("n{{number}}"));
-  object.members.emplace_back("p\"", JsonText("{{plain}}"));
+  object.members.push_back({"gone", JsonText("{{absent?}}")});
+  object.members.push_back({"n", JsonText("{{number}}")});
+  object.members.push_back({"f", JsonText("{{flag}}")});
+  object.members.push_back({"t", JsonText("n{{number}}")});
+  object.members.push_back({"p\"", JsonText("{{plain}}")});
   JsonTemplate list;
   list.kind = JsonTemplate::Kind::kArray;
   list.items.push_back(JsonText("{{absent?}}"));
   list.items.push_back(JsonText("{{token}}"));
-  object.members.emplace_back("l", std::move(list));
+  object.members.push_back({"l", std::move(list)});
 
   SecretBuffer out;
   RenderJson(object, SomeValues(), out);
