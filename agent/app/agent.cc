@@ -26,8 +26,8 @@
 #include "agent/upstream/spire_server_client.h"
 #include "base/core/log.h"
 #include "base/core/task_group.h"
-#include "base/http/client.h"
 #include "base/h2/server.h"
+#include "base/http/client.h"
 #include "base/rpc/completion_thread.h"
 #include "plugins/destinations/builtin_adapters.h"
 
@@ -77,9 +77,10 @@ IdentityService::Options IdentityOptions(const AgentConfig& config) {
 }
 
 WorkloadApi::Options WorkloadApiOptions(const AgentConfig& config) {
-  return WorkloadApi::Options{.trust_domain = config.trust_domain,
-                              .allow_unauthenticated_verifiers = config.allow_unauthenticated_verifiers,
-                              .allowed_foreign_jwt_claims = config.allowed_foreign_jwt_claims};
+  return WorkloadApi::Options{
+      .trust_domain = config.trust_domain,
+      .allow_unauthenticated_verifiers = config.allow_unauthenticated_verifiers,
+      .allowed_foreign_jwt_claims = config.allowed_foreign_jwt_claims};
 }
 
 /// Blocked work on the pool must not hold up the end of the process.
@@ -180,18 +181,28 @@ Agent::Core::Parts::Parts(const AgentConfig& config,
       signals(executor),
       audit(executor, pool, clock, config.credence.audit_log),
       adapters(BuiltinAdapters(http, clock)),
-      resources(executor, pool, clock, {.paths = config.credence.resources, .adapters = Pointers(adapters)}),
+      resources(executor,
+                pool,
+                clock,
+                {.paths = config.credence.resources, .adapters = Pointers(adapters)}),
       attestation(executor, MakeWorkloadAttestors(config, executor, pool, accounts, clock), {}),
       keys(std::move(key_manager)),
       node_attestor(MakeNodeAttestor(config.node_attestor, pool)),
       node(NodeOptions(config), executor, pool, rpc, *keys, *node_attestor, clock),
       server_client(node, rpc),
-      identities(executor, pool, server_client, clock, IdentityOptions(config), [this](SharedBundle bundle) {
-        node.UpdateBundle(std::move(bundle));
-      }),
+      identities(executor,
+                 pool,
+                 server_client,
+                 clock,
+                 IdentityOptions(config),
+                 [this](SharedBundle bundle) { node.UpdateBundle(std::move(bundle)); }),
       fresh_svids(identities),
       broker(executor, clock, resources.resources(), fresh_svids, audit, {}),
-      workload_api(attestation, identities, clock, WorkloadApiOptions(config), [&core] { return core.WhyNoIdentities(); }),
+      workload_api(attestation,
+                   identities,
+                   clock,
+                   WorkloadApiOptions(config),
+                   [&core] { return core.WhyNoIdentities(); }),
       credential_api(attestation, identities, broker, [&core] { return core.Status(); }),
       server(executor, {}),
       started_at(clock.Now()) {
@@ -252,7 +263,8 @@ Task<void> Agent::Core::AttestThenServe() {
   parts_->identities.Start();
   parts_->identities_started = true;
   // Only for the server's list of agents: an agent that cannot say its version is none the worse.
-  const auto posted = co_await parts_->server_client.PostStatus(std::string(kVersion), Deadline::After(std::chrono::seconds(30)));
+  const auto posted = co_await parts_->server_client.PostStatus(
+      std::string(kVersion), Deadline::After(std::chrono::seconds(30)));
   if (!posted.ok()) {
     LogWarn("Could not tell the server this agent's version", {{"error", posted.error()}});
   }
@@ -305,7 +317,8 @@ Task<void> Agent::Core::Stop() {
 
 std::string Agent::Core::WhyNoIdentities() const {
   if (!parts_->identities_started) {
-    return fmt::format("this node is not attested by {}:{} yet", config_.server_address, config_.server_port);
+    return fmt::format(
+        "this node is not attested by {}:{} yet", config_.server_address, config_.server_port);
   }
   const std::string& error = parts_->identities.sync_status().error;
   return error.empty() ? "the first sync with the server is under way" : error;
@@ -350,6 +363,8 @@ Agent::Agent(AgentConfig config, std::vector<std::string> warnings)
 
 Agent::~Agent() = default;
 
-Result<void> Agent::Run() { return core_->Run(); }
+Result<void> Agent::Run() {
+  return core_->Run();
+}
 
 }  // namespace credence

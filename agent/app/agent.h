@@ -11,21 +11,23 @@ namespace credence {
 
 /// The daemon: wires every part and runs until SIGTERM or SIGINT.
 ///
-/// Start order: log, audit log, policy, plugins, socket (callers are told UNAVAILABLE until the node is attested), node
-/// attestation, identities. The socket comes before attestation so that a second agent is refused at once and so that
-/// `credence status` can say what the first one waits for.
-/// Signals: SIGTERM and SIGINT stop it within two seconds; SIGHUP reads the resources again; SIGUSR2 opens the log and
-/// the audit log again.
+/// Start order: log, audit log, policy, plugins, socket (callers are told UNAVAILABLE until the
+/// node is attested), node attestation, identities. The socket comes before attestation so that a
+/// second agent is refused at once and so that `credence status` can say what the first one waits
+/// for. Signals: SIGTERM and SIGINT stop it within two seconds; SIGHUP reads the resources again;
+/// SIGUSR2 opens the log and the audit log again.
 class Agent {
  public:
-  /// `warnings` are what could not be had before, such as locked memory; they show in the log and in status.
+  /// `warnings` are what could not be had before, such as locked memory; they show in the log and
+  /// in status.
   Agent(AgentConfig config, std::vector<std::string> warnings);
   ~Agent();
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
   /// Blocks until the agent has stopped. Success means that it was asked to.
-  /// Errors: kAlreadyExists when another agent serves the socket; kPermissionDenied when the server refuses this node;
+  /// Errors: kAlreadyExists when another agent serves the socket; kPermissionDenied when the server
+  /// refuses this node;
   ///   those of opening files.
   Result<void> Run();
 

@@ -12,14 +12,19 @@ constexpr std::chrono::seconds kRetryPause{2};
 
 }  // namespace
 
-AuditGate::AuditGate(asio::any_io_executor executor, asio::thread_pool& pool, const Clock& clock, std::string path)
+AuditGate::AuditGate(asio::any_io_executor executor,
+                     asio::thread_pool& pool,
+                     const Clock& clock,
+                     std::string path)
     : executor_(std::move(executor)), pool_(pool), clock_(clock), path_(std::move(path)) {
   TryOpen();
 }
 
 void AuditGate::TryOpen() {
   if (path_.empty()) {
-    open_error_ = "no audit log is configured: set credence { audit_log = \"/var/log/credence/audit.jsonl\" }";
+    open_error_ =
+        "no audit log is configured: set credence { audit_log = \"/var/log/credence/audit.jsonl\" "
+        "}";
     return;
   }
   next_try_ = clock_.SteadyNow() + kRetryPause;
@@ -30,7 +35,8 @@ void AuditGate::TryOpen() {
     return;
   }
   if (open_error_ != opened.error().message()) {
-    LogError("The audit log cannot be opened; no credential is handed out", {{"error", opened.error()}});
+    LogError("The audit log cannot be opened; no credential is handed out",
+             {{"error", opened.error()}});
   }
   open_error_ = opened.error().message();
 }
@@ -51,7 +57,9 @@ void AuditGate::Reopen() {
   }
 }
 
-std::string AuditGate::error() const { return log_ ? log_->error() : open_error_; }
+std::string AuditGate::error() const {
+  return log_ ? log_->error() : open_error_;
+}
 
 Task<void> AuditGate::Stop() {
   if (log_) {

@@ -13,12 +13,15 @@
 
 namespace credence {
 
-/// The audit log, or the reason why there is none: an agent whose log cannot be opened serves SVIDs, hands out no
-/// credential, and tries to open the log again. Threads: core thread.
+/// The audit log, or the reason why there is none: an agent whose log cannot be opened serves
+/// SVIDs, hands out no credential, and tries to open the log again. Threads: core thread.
 class AuditGate final : public AuditSink {
  public:
   /// `path` is "" when none is configured.
-  AuditGate(asio::any_io_executor executor, asio::thread_pool& pool, const Clock& clock, std::string path);
+  AuditGate(asio::any_io_executor executor,
+            asio::thread_pool& pool,
+            const Clock& clock,
+            std::string path);
 
   Task<Result<void>> Write(AuditEvent event) override;
 

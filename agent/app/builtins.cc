@@ -11,12 +11,14 @@
 
 namespace credence {
 
-std::unique_ptr<NodeAttestor> MakeNodeAttestor(const NodeAttestorConfig& config, asio::thread_pool& pool) {
+std::unique_ptr<NodeAttestor> MakeNodeAttestor(const NodeAttestorConfig& config,
+                                               asio::thread_pool& pool) {
   if (const auto* x509pop = std::get_if<X509PopAttestorConfig>(&config)) {
-    return std::make_unique<X509PopAttestor>(X509PopFiles{.private_key_path = x509pop->private_key_path,
-                                                          .certificate_path = x509pop->certificate_path,
-                                                          .intermediates_path = x509pop->intermediates_path},
-                                             pool);
+    return std::make_unique<X509PopAttestor>(
+        X509PopFiles{.private_key_path = x509pop->private_key_path,
+                     .certificate_path = x509pop->certificate_path,
+                     .intermediates_path = x509pop->intermediates_path},
+        pool);
   }
   return std::make_unique<JoinTokenAttestor>(std::get<JoinTokenAttestorConfig>(config).token);
 }
@@ -32,11 +34,12 @@ Result<std::unique_ptr<KeyManager>> MakeKeyManager(const KeyManagerConfig& confi
   return std::unique_ptr<KeyManager>(std::make_unique<MemoryKeyManager>());
 }
 
-std::vector<std::unique_ptr<WorkloadAttestor>> MakeWorkloadAttestors(const AgentConfig& config,
-                                                                     asio::any_io_executor executor,
-                                                                     asio::thread_pool& pool,
-                                                                     const AccountDatabase& accounts,
-                                                                     const Clock& clock) {
+std::vector<std::unique_ptr<WorkloadAttestor>> MakeWorkloadAttestors(
+    const AgentConfig& config,
+    asio::any_io_executor executor,
+    asio::thread_pool& pool,
+    const AccountDatabase& accounts,
+    const Clock& clock) {
   std::vector<std::unique_ptr<WorkloadAttestor>> attestors;
   if (config.unix_attestor) {
     UnixAttestor::Options options;

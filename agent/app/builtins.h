@@ -17,16 +17,18 @@
 /// The only place that names concrete plugins: configuration in, contracts out.
 namespace credence {
 
-std::unique_ptr<NodeAttestor> MakeNodeAttestor(const NodeAttestorConfig& config, asio::thread_pool& pool);
+std::unique_ptr<NodeAttestor> MakeNodeAttestor(const NodeAttestorConfig& config,
+                                               asio::thread_pool& pool);
 
 /// Errors: those of opening the disk key manager's folder.
 Result<std::unique_ptr<KeyManager>> MakeKeyManager(const KeyManagerConfig& config);
 
 /// References outlive the attestors.
-std::vector<std::unique_ptr<WorkloadAttestor>> MakeWorkloadAttestors(const AgentConfig& config,
-                                                                     asio::any_io_executor executor,
-                                                                     asio::thread_pool& pool,
-                                                                     const AccountDatabase& accounts,
-                                                                     const Clock& clock);
+std::vector<std::unique_ptr<WorkloadAttestor>> MakeWorkloadAttestors(
+    const AgentConfig& config,
+    asio::any_io_executor executor,
+    asio::thread_pool& pool,
+    const AccountDatabase& accounts,
+    const Clock& clock);
 
 }  // namespace credence

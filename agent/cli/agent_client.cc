@@ -23,7 +23,10 @@ RefusedCall Explain(const grpc::Status& status, const std::string& socket_path) 
   if (code == Code::kUnavailable && status.error_details().empty() &&
       message.find("connect") != std::string::npos) {
     message = fmt::format("no agent answers on {}", socket_path);
-    return RefusedCall{Error(code, message), "", "start it with `credence run`, or name its socket with --socket", ""};
+    return RefusedCall{Error(code, message),
+                       "",
+                       "start it with `credence run`, or name its socket with --socket",
+                       ""};
   }
   RefusedCall refused{Error(code, std::move(message)), "", "", ""};
   google::rpc::Status details;
@@ -76,11 +79,12 @@ CallOutcome<credential::v1::GetCredentialResponse> AgentClient::GetCredential(
 }
 
 CallOutcome<credential::v1::ListDestinationsResponse> AgentClient::ListDestinations() {
-  return Call<credential::v1::ListDestinationsResponse>(*stub_,
-                                                        &credential::v1::CredentialAPI::Stub::ListDestinations,
-                                                        credential::v1::ListDestinationsRequest(),
-                                                        timeout_,
-                                                        socket_path_);
+  return Call<credential::v1::ListDestinationsResponse>(
+      *stub_,
+      &credential::v1::CredentialAPI::Stub::ListDestinations,
+      credential::v1::ListDestinationsRequest(),
+      timeout_,
+      socket_path_);
 }
 
 CallOutcome<credential::v1::GetStatusResponse> AgentClient::GetStatus() {
@@ -96,7 +100,8 @@ Result<std::string> FindSocket(const std::string& flag) {
     return flag;
   }
   // Read before any thread exists.
-  if (const char* path = getenv("CREDENCE_SOCKET"); path != nullptr && *path != '\0') {  // NOLINT(concurrency-mt-unsafe)
+  if (const char* path = getenv("CREDENCE_SOCKET");
+      path != nullptr && *path != '\0') {  // NOLINT(concurrency-mt-unsafe)
     return std::string(path);
   }
   const char* endpoint = getenv("SPIFFE_ENDPOINT_SOCKET");  // NOLINT(concurrency-mt-unsafe)
@@ -104,13 +109,15 @@ Result<std::string> FindSocket(const std::string& flag) {
     return std::string(kDefaultSocket);
   }
   std::string_view path = endpoint;
-  const bool is_unix = path.starts_with("unix:/") && path.find_first_of("?#") == std::string_view::npos;
+  const bool is_unix =
+      path.starts_with("unix:/") && path.find_first_of("?#") == std::string_view::npos;
   if (is_unix) {
     path.remove_prefix(path.starts_with("unix:///") ? 7 : 5);
   }
   if (!is_unix || path.starts_with("//")) {
-    return Error(Code::kInvalidArgument,
-                 fmt::format("SPIFFE_ENDPOINT_SOCKET is \"{}\": expected unix:///absolute/path", endpoint));
+    return Error(
+        Code::kInvalidArgument,
+        fmt::format("SPIFFE_ENDPOINT_SOCKET is \"{}\": expected unix:///absolute/path", endpoint));
   }
   return std::string(path);
 }

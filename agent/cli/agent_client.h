@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/core/result.h"
+
 #include "credence/credential/v1/credential.grpc.pb.h"
 
 namespace credence {
@@ -34,7 +35,8 @@ class AgentClient {
   /// `socket_path` as found by FindSocket.
   AgentClient(const std::string& socket_path, std::chrono::milliseconds timeout);
 
-  CallOutcome<credential::v1::GetCredentialResponse> GetCredential(const credential::v1::GetCredentialRequest& request);
+  CallOutcome<credential::v1::GetCredentialResponse> GetCredential(
+      const credential::v1::GetCredentialRequest& request);
   CallOutcome<credential::v1::ListDestinationsResponse> ListDestinations();
   CallOutcome<credential::v1::GetStatusResponse> GetStatus();
 
@@ -44,9 +46,10 @@ class AgentClient {
   std::unique_ptr<credential::v1::CredentialAPI::Stub> stub_;
 };
 
-/// Where the agent listens: `flag` if not empty, else CREDENCE_SOCKET (a path), else SPIFFE_ENDPOINT_SOCKET
-/// (unix:///path), else /tmp/spire-agent/public/api.sock.
-/// Errors: kInvalidArgument for an address that is no Unix socket. Source: SPIFFE Workload Endpoint section 4.
+/// Where the agent listens: `flag` if not empty, else CREDENCE_SOCKET (a path), else
+/// SPIFFE_ENDPOINT_SOCKET (unix:///path), else /tmp/spire-agent/public/api.sock. Errors:
+/// kInvalidArgument for an address that is no Unix socket. Source: SPIFFE Workload Endpoint
+/// section 4.
 Result<std::string> FindSocket(const std::string& flag);
 
 }  // namespace credence

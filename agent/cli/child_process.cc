@@ -73,8 +73,12 @@ Result<ChildProcess> ChildProcess::Start(const std::vector<std::string>& command
   posix_spawnattr_setsigmask(&attributes, &before);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   pid_t pid = 0;
-  const int failure =
-      posix_spawnp(&pid, arguments[0].c_str(), nullptr, &attributes, Pointers(arguments).data(), Pointers(environment).data());
+  const int failure = posix_spawnp(&pid,
+                                   arguments[0].c_str(),
+                                   nullptr,
+                                   &attributes,
+                                   Pointers(arguments).data(),
+                                   Pointers(environment).data());
   posix_spawnattr_destroy(&attributes);
   for (std::string& variable : environment) {
     WipeString(variable);
@@ -87,7 +91,8 @@ Result<ChildProcess> ChildProcess::Start(const std::vector<std::string>& command
   if (!pidfd.valid() || !signals.valid()) {
     const int error_number = errno;
     kill(pid, SIGKILL);
-    return Error(CodeFromErrno(error_number), fmt::format("watch {}: {}", command[0], ErrnoText(error_number)));
+    return Error(CodeFromErrno(error_number),
+                 fmt::format("watch {}: {}", command[0], ErrnoText(error_number)));
   }
   return ChildProcess(pid, std::move(pidfd), std::move(signals));
 }
@@ -96,7 +101,8 @@ std::optional<int> ChildProcess::Wait(Deadline until) {
   while (true) {
     std::array<pollfd, 2> watched{{{pidfd_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}}};
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until.Remaining()).count();
-    const int ready = poll(watched.data(), watched.size(), static_cast<int>(std::min<std::int64_t>(left, 3'600'000)));
+    const int ready = poll(
+        watched.data(), watched.size(), static_cast<int>(std::min<std::int64_t>(left, 3'600'000)));
     if (ready < 0 && errno != EINTR) {
       return std::nullopt;
     }

@@ -14,19 +14,19 @@
 
 namespace credence {
 
-/// A command that runs in our place: it has our standard streams, gets the signals we get, and its exit code becomes
-/// ours.
+/// A command that runs in our place: it has our standard streams, gets the signals we get, and its
+/// exit code becomes ours.
 class ChildProcess {
  public:
-  /// Starts `command` (found on PATH) with this environment changed by `set` and `unset`. From now on signals that
-  /// end a process are passed on to it instead of ending us.
-  /// Errors: kNotFound (no such command), kPermissionDenied (not executable), as CodeFromErrno.
+  /// Starts `command` (found on PATH) with this environment changed by `set` and `unset`. From now
+  /// on signals that end a process are passed on to it instead of ending us. Errors: kNotFound (no
+  /// such command), kPermissionDenied (not executable), as CodeFromErrno.
   static Result<ChildProcess> Start(const std::vector<std::string>& command,
                                     const std::map<std::string, std::string>& set,
                                     const std::set<std::string>& unset);
 
-  /// Passes signals on until the command ends or `until`. Its exit code (128 + signal if a signal ended it), or
-  /// nullopt at `until`.
+  /// Passes signals on until the command ends or `until`. Its exit code (128 + signal if a signal
+  /// ended it), or nullopt at `until`.
   std::optional<int> Wait(Deadline until);
 
  private:

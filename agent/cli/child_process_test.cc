@@ -16,7 +16,9 @@ using std::chrono::seconds;
 using testing::HasSubstr;
 using testing::Optional;
 
-std::optional<int> ExitOf(const std::string& script, const std::map<std::string, std::string>& set = {}, const std::set<std::string>& unset = {}) {
+std::optional<int> ExitOf(const std::string& script,
+                          const std::map<std::string, std::string>& set = {},
+                          const std::set<std::string>& unset = {}) {
   auto child = ChildProcess::Start({"sh", "-c", script}, set, unset);
   EXPECT_THAT(child, IsOk());
   return child->Wait(Deadline::After(seconds(10)));
@@ -30,14 +32,16 @@ TEST(ChildProcessTest, PassesOnTheExitCode) {
 TEST(ChildProcessTest, ChangesTheEnvironmentAsAsked) {
   setenv("CREDENCE_TEST_OLD", "old", 1);
   setenv("CREDENCE_TEST_KEPT", "kept", 1);
-  EXPECT_THAT(ExitOf("test \"$A\" = 'x y' && test -z \"$CREDENCE_TEST_OLD\" && test \"$CREDENCE_TEST_KEPT\" = kept",
+  EXPECT_THAT(ExitOf("test \"$A\" = 'x y' && test -z \"$CREDENCE_TEST_OLD\" && test "
+                     "\"$CREDENCE_TEST_KEPT\" = kept",
                      {{"A", "x y"}},
                      {"CREDENCE_TEST_OLD"}),
               Optional(0));
 }
 
 TEST(ChildProcessTest, PassesSignalsOn) {
-  auto child = ChildProcess::Start({"sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.05; done"}, {}, {});
+  auto child =
+      ChildProcess::Start({"sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.05; done"}, {}, {});
   ASSERT_THAT(child, IsOk());
   ASSERT_EQ(child->Wait(Deadline::After(milliseconds(300))), std::nullopt);
   kill(getpid(), SIGTERM);

@@ -32,8 +32,9 @@ struct AuditOptions {
 Result<AuditFilter> MakeFilter(const AuditOptions& options) {
   static const std::map<std::string, AuditKind> kKinds{{"decision", AuditKind::kDecision},
                                                        {"exchange", AuditKind::kExchange}};
-  static const std::map<std::string, AuditResult> kResults{
-      {"allowed", AuditResult::kAllowed}, {"denied", AuditResult::kDenied}, {"failed", AuditResult::kFailed}};
+  static const std::map<std::string, AuditResult> kResults{{"allowed", AuditResult::kAllowed},
+                                                           {"denied", AuditResult::kDenied},
+                                                           {"failed", AuditResult::kFailed}};
   AuditFilter filter = options.filter;
   if (!options.kind.empty()) {
     filter.kind = kKinds.at(options.kind);
@@ -49,7 +50,8 @@ Result<AuditFilter> MakeFilter(const AuditOptions& options) {
       const auto time = ParseTime(options.since);
       if (!time.ok()) {
         return Error(Code::kInvalidArgument,
-                     fmt::format("--since {}: expected 10m, 2h, 2026-11-22 or 2026-11-22T02:30:00Z", options.since));
+                     fmt::format("--since {}: expected 10m, 2h, 2026-11-22 or 2026-11-22T02:30:00Z",
+                                 options.since));
       }
       filter.since = *time;
     }
@@ -69,7 +71,8 @@ ExitCode Audit(const AuditOptions& options) {
     if (page.error().code() == Code::kPermissionDenied) {
       ReportError("the audit log is for its owner only: run this as root");
     }
-    return ExitCodeFor(page.error().code()) == ExitCode::kDenied ? ExitCode::kDenied : ExitCode::kFailed;
+    return ExitCodeFor(page.error().code()) == ExitCode::kDenied ? ExitCode::kDenied
+                                                                 : ExitCode::kFailed;
   }
   for (const AuditEvent& event : page->events) {
     if (options.format == OutputFormat::kJson) {
@@ -95,7 +98,8 @@ void AddAuditCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
       "Examples:\n"
       "  credence audit                                       the latest 100 events\n"
       "  credence audit --result denied --since 1h            refusals of the last hour\n"
-      "  credence audit --decision-id ID --output json        one decision and its exchanges, as stored");
+      "  credence audit --decision-id ID --output json        one decision and its exchanges, as "
+      "stored");
   command->add_option("--file", options->file, "Audit log to read")->capture_default_str();
   command->add_option("--limit", options->limit, "Latest events to show")
       ->check(CLI::Range(1, 1'000'000))

@@ -22,7 +22,9 @@ struct CheckOptions {
   OutputFormat format = OutputFormat::kHuman;
 };
 
-ExitCode Report(const std::vector<ConfigMistake>& mistakes, const Resources* resources, OutputFormat format) {
+ExitCode Report(const std::vector<ConfigMistake>& mistakes,
+                const Resources* resources,
+                OutputFormat format) {
   const std::size_t destinations = resources == nullptr ? 0 : resources->destinations.size();
   const std::size_t grants = resources == nullptr ? 0 : resources->grants.size();
   if (format == OutputFormat::kJson) {
@@ -49,8 +51,8 @@ ExitCode Report(const std::vector<ConfigMistake>& mistakes, const Resources* res
 }
 
 ExitCode Check(const CheckOptions& options) {
-  AgentConfigOutcome outcome =
-      LoadAgentConfig(options.flags.config, options.flags.overrides, options.flags.expand_environment);
+  AgentConfigOutcome outcome = LoadAgentConfig(
+      options.flags.config, options.flags.overrides, options.flags.expand_environment);
   if (!outcome.config) {
     return Report(outcome.mistakes, nullptr, options.format);
   }
@@ -69,7 +71,8 @@ ExitCode Check(const CheckOptions& options) {
 
 void AddCheckCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
   auto options = std::make_shared<CheckOptions>();
-  CLI::App* command = app.add_subcommand("check", "Check agent.conf and the resources it names, without running anything");
+  CLI::App* command = app.add_subcommand(
+      "check", "Check agent.conf and the resources it names, without running anything");
   command->footer(
       "Examples:\n"
       "  credence check -config /etc/credence/agent.conf\n"

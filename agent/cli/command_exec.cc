@@ -48,13 +48,15 @@ struct Delivered {
 
 Deadline RefreshTime(const GetCredentialResponse& credential) {
   const WallTime now = SystemClock().Now();
-  return Deadline::After(std::max<WallTime::duration>(FromUnixSeconds(credential.refresh_at()) - now, kLeastRefresh));
+  return Deadline::After(
+      std::max<WallTime::duration>(FromUnixSeconds(credential.refresh_at()) - now, kLeastRefresh));
 }
 
 /// "{{dir}}" in a variable is the destination's own folder.
 std::string FillIn(std::string value, const std::string& folder) {
   constexpr std::string_view kMark = "{{dir}}";
-  for (std::size_t at = value.find(kMark); at != std::string::npos; at = value.find(kMark, at + folder.size())) {
+  for (std::size_t at = value.find(kMark); at != std::string::npos;
+       at = value.find(kMark, at + folder.size())) {
     value.replace(at, kMark.size(), folder);
   }
   return value;
@@ -62,7 +64,8 @@ std::string FillIn(std::string value, const std::string& folder) {
 
 Result<void> WriteFiles(const PrivateFolder& folder, const Delivered& delivered) {
   for (const auto& file : delivered.credential.delivery().files()) {
-    auto written = folder.Write(delivered.destination + "/" + file.path(), file.content(), file.mode() & 0777U);
+    auto written = folder.Write(
+        delivered.destination + "/" + file.path(), file.content(), file.mode() & 0777U);
     if (!written.ok()) {
       return written;
     }
@@ -70,19 +73,23 @@ Result<void> WriteFiles(const PrivateFolder& folder, const Delivered& delivered)
   return Ok();
 }
 
-/// The environment of the command. Errors: kInvalidArgument when two destinations want one variable.
-Result<std::map<std::string, std::string>> Variables(const std::vector<Delivered>& all, const PrivateFolder* folder) {
+/// The environment of the command. Errors: kInvalidArgument when two destinations want one
+/// variable.
+Result<std::map<std::string, std::string>> Variables(const std::vector<Delivered>& all,
+                                                     const PrivateFolder* folder) {
   std::map<std::string, std::string> variables;
   std::map<std::string, std::string> set_by;
   for (const Delivered& delivered : all) {
-    const std::string own_folder = folder == nullptr ? "" : folder->path() + "/" + delivered.destination;
+    const std::string own_folder =
+        folder == nullptr ? "" : folder->path() + "/" + delivered.destination;
     for (const auto& [name, value] : delivered.credential.delivery().env()) {
       if (const auto [other, fresh] = set_by.emplace(name, delivered.destination); !fresh) {
-        return Error(Code::kInvalidArgument,
-                     fmt::format("{} and {} both set {}: run them one inside the other, or one at a time",
-                                 other->second,
-                                 delivered.destination,
-                                 name));
+        return Error(
+            Code::kInvalidArgument,
+            fmt::format("{} and {} both set {}: run them one inside the other, or one at a time",
+                        other->second,
+                        delivered.destination,
+                        name));
       }
       variables[name] = FillIn(value, own_folder);
     }
@@ -90,8 +97,8 @@ Result<std::map<std::string, std::string>> Variables(const std::vector<Delivered
   return variables;
 }
 
-/// Gets the credential again and puts it where the command finds it. A failure is said and tried again: the command
-/// still has the old one.
+/// Gets the credential again and puts it where the command finds it. A failure is said and tried
+/// again: the command still has the old one.
 void Refresh(AgentClient& client, const PrivateFolder* folder, Delivered& delivered) {
   GetCredentialRequest request;
   request.set_destination(delivered.destination);
@@ -109,30 +116,37 @@ void Refresh(AgentClient& client, const PrivateFolder* folder, Delivered& delive
   delivered.backoff.Reset();
   const auto& old_variables = delivered.credential.delivery().env();
   const auto& new_variables = outcome.reply->delivery().env();
-  const bool differs = std::any_of(new_variables.begin(), new_variables.end(), [&](const auto& variable) {
-    const auto old = old_variables.find(variable.first);
-    return old == old_variables.end() || old->second != variable.second;
-  });
+  const bool differs =
+      std::any_of(new_variables.begin(), new_variables.end(), [&](const auto& variable) {
+        const auto old = old_variables.find(variable.first);
+        return old == old_variables.end() || old->second != variable.second;
+      });
   if (differs && !std::exchange(delivered.said_that_variables_stay, true)) {
-    ReportError(fmt::format("{} has a new credential; the running command keeps the variables it started with",
-                            delivered.destination));
+    ReportError(fmt::format(
+        "{} has a new credential; the running command keeps the variables it started with",
+        delivered.destination));
   }
   delivered.credential = *outcome.reply;
   delivered.refresh_at = RefreshTime(delivered.credential);
   if (folder != nullptr) {
     if (const auto written = WriteFiles(*folder, delivered); !written.ok()) {
-      ReportError(fmt::format("{} was not refreshed: {}", delivered.destination, written.error().message()));
+      ReportError(fmt::format(
+          "{} was not refreshed: {}", delivered.destination, written.error().message()));
       delivered.refresh_at = Deadline::After(delivered.backoff.Next());
     }
   }
 }
 
 /// Waits for the command's end, refreshing what it uses.
-int Supervise(ChildProcess child, AgentClient& client, const PrivateFolder* folder, std::vector<Delivered>& all) {
+int Supervise(ChildProcess child,
+              AgentClient& client,
+              const PrivateFolder* folder,
+              std::vector<Delivered>& all) {
   while (true) {
-    Delivered& next = *std::min_element(all.begin(), all.end(), [](const Delivered& a, const Delivered& b) {
-      return a.refresh_at.time() < b.refresh_at.time();
-    });
+    Delivered& next =
+        *std::min_element(all.begin(), all.end(), [](const Delivered& a, const Delivered& b) {
+          return a.refresh_at.time() < b.refresh_at.time();
+        });
     if (const auto exit_code = child.Wait(next.refresh_at)) {
       return *exit_code;
     }
@@ -208,14 +222,19 @@ ExitCode Exec(const ExecOptions& options) {
 
 void AddExecCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
   auto options = std::make_shared<ExecOptions>();
-  CLI::App* command = app.add_subcommand("exec", "Run a command that finds its credentials as its SDK expects them");
+  CLI::App* command = app.add_subcommand(
+      "exec", "Run a command that finds its credentials as its SDK expects them");
   command->footer(
       "Examples:\n"
-      "  credence exec --destination kv-demo -- sh -c 'curl -H \"X-Vault-Token: $VAULT_TOKEN\" $VAULT_ADDR/v1/secret/data/app'\n"
+      "  credence exec --destination kv-demo -- sh -c 'curl -H \"X-Vault-Token: $VAULT_TOKEN\" "
+      "$VAULT_ADDR/v1/secret/data/app'\n"
       "  credence exec --destination claude -- python app.py\n"
-      "Files stand in a folder that only this user can read, are kept fresh while the command lives and removed after.\n"
+      "Files stand in a folder that only this user can read, are kept fresh while the command "
+      "lives and removed after.\n"
       "The exit code is the command's; 126 and 127 mean that it could not be run.");
-  command->add_option("--destination,-d", options->destinations, "Destination to deliver; may be repeated")
+  command
+      ->add_option(
+          "--destination,-d", options->destinations, "Destination to deliver; may be repeated")
       ->required()
       ->allow_extra_args(false);
   command->add_option("CMD", options->command, "Command and arguments, after --")->required();

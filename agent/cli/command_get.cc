@@ -35,7 +35,8 @@ Result<credential::v1::GetCredentialRequest> MakeRequest(const GetOptions& optio
   for (const std::string& parameter : options.parameters) {
     const std::size_t equals = parameter.find('=');
     if (equals == std::string::npos || equals == 0) {
-      return Error(Code::kInvalidArgument, fmt::format("--param {}: expected NAME=VALUE", parameter));
+      return Error(Code::kInvalidArgument,
+                   fmt::format("--param {}: expected NAME=VALUE", parameter));
     }
     (*request.mutable_parameters())[parameter.substr(0, equals)] = parameter.substr(equals + 1);
   }
@@ -45,7 +46,8 @@ Result<credential::v1::GetCredentialRequest> MakeRequest(const GetOptions& optio
 void PrintAsJson(const credential::v1::GetCredentialResponse& reply) {
   boost::json::object fields;
   // A protobuf map has no order of its own.
-  for (const auto& [name, value] : std::map<std::string, std::string>(reply.fields().begin(), reply.fields().end())) {
+  for (const auto& [name, value] :
+       std::map<std::string, std::string>(reply.fields().begin(), reply.fields().end())) {
     fields[name] = value;
   }
   PrintJson({{"destination", reply.destination()},
@@ -60,16 +62,19 @@ void PrintAsJson(const credential::v1::GetCredentialResponse& reply) {
 
 ExitCode PrintAsEnv(const credential::v1::GetCredentialResponse& reply) {
   if (reply.delivery().files_size() > 0) {
-    ReportError(fmt::format("{} is delivered as files, not variables alone: use `credence exec --destination {} -- CMD`",
-                            reply.destination(),
-                            reply.destination()));
+    ReportError(
+        fmt::format("{} is delivered as files, not variables alone: use `credence exec "
+                    "--destination {} -- CMD`",
+                    reply.destination(),
+                    reply.destination()));
     return ExitCode::kBadUsage;
   }
   for (const std::string& name : reply.delivery().unset()) {
     PrintLine("unset " + name);
   }
   const auto& variables = reply.delivery().env();
-  for (const auto& [name, value] : std::map<std::string, std::string>(variables.begin(), variables.end())) {
+  for (const auto& [name, value] :
+       std::map<std::string, std::string>(variables.begin(), variables.end())) {
     PrintLine(fmt::format("export {}={}", name, ShellQuote(value)));
   }
   return ExitCode::kOk;
@@ -89,8 +94,9 @@ ExitCode Get(const GetOptions& options) {
   }
   const auto outcome = client->GetCredential(*request);
   if (!outcome.reply) {
-    return ReportRefusal(outcome.refused,
-                         options.form == CredentialForm::kJson ? OutputFormat::kJson : OutputFormat::kHuman);
+    return ReportRefusal(
+        outcome.refused,
+        options.form == CredentialForm::kJson ? OutputFormat::kJson : OutputFormat::kHuman);
   }
   switch (options.form) {
     case CredentialForm::kValue:
@@ -115,16 +121,23 @@ void AddGetCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
       "  credence get kv-demo                        the credential alone\n"
       "  eval \"$(credence get kv-demo --output env)\"  as shell variables\n"
       "  credence get kv-demo --output json          with its expiry, decision and request ids");
-  command->add_option("NAME", options->destination, "Name of the destination (see `credence list`)")->required();
-  static const std::map<std::string, CredentialForm> kForms{
-      {"value", CredentialForm::kValue}, {"env", CredentialForm::kEnv}, {"json", CredentialForm::kJson}};
+  command->add_option("NAME", options->destination, "Name of the destination (see `credence list`)")
+      ->required();
+  static const std::map<std::string, CredentialForm> kForms{{"value", CredentialForm::kValue},
+                                                            {"env", CredentialForm::kEnv},
+                                                            {"json", CredentialForm::kJson}};
   command->add_option("--output", options->form, "Output form: value, env or json")
       ->transform(CLI::CheckedTransformer(kForms, CLI::ignore_case).description(""))
       ->option_text("value|env|json");
   command->add_option("--spiffe-id", options->spiffe_id, "Use this identity of several");
-  command->add_option("--param", options->parameters, "Parameter NAME=VALUE that the destination's adapter declares")
+  command
+      ->add_option("--param",
+                   options->parameters,
+                   "Parameter NAME=VALUE that the destination's adapter declares")
       ->allow_extra_args(false);
-  command->add_option("--min-ttl", options->min_ttl_seconds, "Seconds the credential should still live")
+  command
+      ->add_option(
+          "--min-ttl", options->min_ttl_seconds, "Seconds the credential should still live")
       ->check(CLI::Range(0, 86400));
   options->agent.AddTo(*command);
   command->callback([options, action] { *action = [options] { return Get(*options); }; });

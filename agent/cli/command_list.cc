@@ -18,7 +18,9 @@ struct ListOptions {
 };
 
 std::string GrantExpiry(const credential::v1::DestinationSummary& destination) {
-  return destination.grant_expires_at() == 0 ? "" : FormatRfc3339(FromUnixSeconds(destination.grant_expires_at()));
+  return destination.grant_expires_at() == 0
+             ? ""
+             : FormatRfc3339(FromUnixSeconds(destination.grant_expires_at()));
 }
 
 void PrintListJson(const credential::v1::ListDestinationsResponse& reply) {

@@ -34,7 +34,8 @@ ExitCode RunAgent(const RunFlags& flags) {
   if (std::string missing = ProtectProcessMemory(); !missing.empty()) {
     warnings.push_back(std::move(missing));
   }
-  AgentConfigOutcome outcome = LoadAgentConfig(flags.config, flags.overrides, flags.expand_environment);
+  AgentConfigOutcome outcome =
+      LoadAgentConfig(flags.config, flags.overrides, flags.expand_environment);
   if (!outcome.config) {
     for (const ConfigMistake& mistake : outcome.mistakes) {
       ReportError(mistake.ToString());

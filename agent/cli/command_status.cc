@@ -68,13 +68,20 @@ void PrintStatusText(const GetStatusResponse& status) {
     row("sync error", status.sync_error());
   }
   row("identities",
-      fmt::format("{} entries, {} X509-SVIDs, {} JWT-SVIDs", status.entries(), status.x509_svids(), status.jwt_svids()));
+      fmt::format("{} entries, {} X509-SVIDs, {} JWT-SVIDs",
+                  status.entries(),
+                  status.x509_svids(),
+                  status.jwt_svids()));
   row("policy", fmt::format("{} destinations, {} grants", status.destinations(), status.grants()));
   for (const std::string& error : status.resource_errors()) {
     row("policy error", error);
   }
   row("audit log", status.audit_error().empty() ? "ok" : status.audit_error());
-  row("callers", fmt::format("{}; {} connections, {} calls", status.assurance(), status.connections(), status.streams()));
+  row("callers",
+      fmt::format("{}; {} connections, {} calls",
+                  status.assurance(),
+                  status.connections(),
+                  status.streams()));
   for (const std::string& warning : status.warnings()) {
     row("warning", warning);
   }

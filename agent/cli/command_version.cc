@@ -3,9 +3,9 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "agent/app/version.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/common_flags.h"
-#include "agent/app/version.h"
 
 namespace credence {
 

@@ -8,10 +8,11 @@
 namespace credence {
 
 void AgentFlags::AddTo(CLI::App& command) {
-  command.add_option("--socket",
-                     socket,
-                     "Socket of the agent (default: CREDENCE_SOCKET, then SPIFFE_ENDPOINT_SOCKET, then "
-                     "/tmp/spire-agent/public/api.sock)");
+  command.add_option(
+      "--socket",
+      socket,
+      "Socket of the agent (default: CREDENCE_SOCKET, then SPIFFE_ENDPOINT_SOCKET, then "
+      "/tmp/spire-agent/public/api.sock)");
   command.add_option("--timeout", timeout_seconds, "Seconds to wait for an answer")
       ->check(CLI::Range(1, 600))
       ->capture_default_str();

@@ -57,8 +57,9 @@ ExitCode ReportRefusal(const RefusedCall& refused, OutputFormat format) {
                  {"decision_id", refused.decision_id}}}});
     return exit_code;
   }
-  std::string text = fmt::format(
-      "credence: {}: {}\n", exit_code == ExitCode::kDenied ? "denied" : "failed", refused.error.message());
+  std::string text = fmt::format("credence: {}: {}\n",
+                                 exit_code == ExitCode::kDenied ? "denied" : "failed",
+                                 refused.error.message());
   if (!refused.fact.empty() && refused.fact != refused.error.message()) {
     text += fmt::format("  fact: {}\n", refused.fact);
   }

@@ -17,8 +17,8 @@ void PrintLine(std::string_view text);
 /// Indented JSON.
 void PrintJson(const boost::json::value& value);
 
-/// Says on standard error what was refused, which fact differed and what would fix it; with kJson one JSON object on
-/// standard output instead. Returns the exit code that fits.
+/// Says on standard error what was refused, which fact differed and what would fix it; with kJson
+/// one JSON object on standard output instead. Returns the exit code that fits.
 ExitCode ReportRefusal(const RefusedCall& refused, OutputFormat format);
 /// One line "credence: message" on standard error.
 void ReportError(std::string_view message);

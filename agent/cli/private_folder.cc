@@ -19,8 +19,9 @@ namespace {
 constexpr mode_t kOwnerOnly = 0700;
 
 bool IsOursAlone(const char* path) {
-  struct stat info {};
-  return lstat(path, &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid() && (info.st_mode & 077) == 0;
+  struct stat info{};
+  return lstat(path, &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid() &&
+         (info.st_mode & 077) == 0;
 }
 
 std::vector<std::string> Candidates() {
@@ -50,8 +51,9 @@ Result<PrivateFolder> PrivateFolder::Create() {
     }
     error_number = errno;
   }
-  return Error(CodeFromErrno(error_number),
-               fmt::format("create a private folder in /dev/shm or /tmp: {}", ErrnoText(error_number)));
+  return Error(
+      CodeFromErrno(error_number),
+      fmt::format("create a private folder in /dev/shm or /tmp: {}", ErrnoText(error_number)));
 }
 
 PrivateFolder::~PrivateFolder() {
@@ -61,13 +63,17 @@ PrivateFolder::~PrivateFolder() {
   }
 }
 
-Result<void> PrivateFolder::Write(const std::string& relative, std::string_view content, mode_t mode) const {
+Result<void> PrivateFolder::Write(const std::string& relative,
+                                  std::string_view content,
+                                  mode_t mode) const {
   const std::filesystem::path inside = std::filesystem::path(relative).lexically_normal();
   if (relative.empty() || inside.is_absolute() || *inside.begin() == "..") {
-    return Error(Code::kInvalidArgument, fmt::format("\"{}\" is no path inside the private folder", relative));
+    return Error(Code::kInvalidArgument,
+                 fmt::format("\"{}\" is no path inside the private folder", relative));
   }
   const std::string path = (std::filesystem::path(path_) / inside).string();
-  if (auto made = MakeDirectories(std::filesystem::path(path).parent_path().string(), kOwnerOnly); !made.ok()) {
+  if (auto made = MakeDirectories(std::filesystem::path(path).parent_path().string(), kOwnerOnly);
+      !made.ok()) {
     return made;
   }
   return WriteFileAtomically(path, content, mode);

@@ -10,8 +10,8 @@
 
 namespace credence {
 
-/// A folder that only this user can enter, in memory where the system offers it, removed with all it holds when this
-/// object goes.
+/// A folder that only this user can enter, in memory where the system offers it, removed with all
+/// it holds when this object goes.
 class PrivateFolder {
  public:
   /// In XDG_RUNTIME_DIR if that is ours alone, else /dev/shm, else TMPDIR or /tmp.

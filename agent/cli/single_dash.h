@@ -5,8 +5,8 @@
 
 namespace credence {
 
-/// SPIRE writes long flags with one dash (-config, -logLevel=DEBUG) and takes two as well. Gives those of `run` and
-/// `check`, which take SPIRE's flags, their second dash; everything else stays.
+/// SPIRE writes long flags with one dash (-config, -logLevel=DEBUG) and takes two as well. Gives
+/// those of `run` and `check`, which take SPIRE's flags, their second dash; everything else stays.
 std::vector<std::string> WithDoubleDashes(std::vector<std::string> arguments);
 
 }  // namespace credence

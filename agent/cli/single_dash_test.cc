@@ -15,7 +15,8 @@ TEST(SingleDashTest, GivesSpireFlagsOfRunAndCheckTheirSecondDash) {
 
 TEST(SingleDashTest, LeavesShortFlagsAndOtherCommandsAlone) {
   EXPECT_THAT(WithDoubleDashes({"run", "-h"}), ElementsAre("run", "-h"));
-  EXPECT_THAT(WithDoubleDashes({"exec", "-dkv", "--", "ls", "-la"}), ElementsAre("exec", "-dkv", "--", "ls", "-la"));
+  EXPECT_THAT(WithDoubleDashes({"exec", "-dkv", "--", "ls", "-la"}),
+              ElementsAre("exec", "-dkv", "--", "ls", "-la"));
   EXPECT_THAT(WithDoubleDashes({}), ElementsAre());
 }
 

@@ -17,14 +17,16 @@ constexpr std::size_t kMaxMessageBytes = std::size_t{4} << 20;
 Result<void> CheckSecurityHeader(const h2::ServerCall& call) {
   const auto values = call.Metadata(kSecurityHeader);
   if (values.size() != 1 || values.front() != "true") {
-    return Error(Code::kInvalidArgument, "security header missing from request: send metadata workload.spiffe.io: true");
+    return Error(Code::kInvalidArgument,
+                 "security header missing from request: send metadata workload.spiffe.io: true");
   }
   return Ok();
 }
 
 Result<void> ParseRequest(std::string_view bytes, google::protobuf::MessageLite& request) {
   if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    return Error(Code::kInvalidArgument, fmt::format("the request is no {}", request.GetTypeName()));
+    return Error(Code::kInvalidArgument,
+                 fmt::format("the request is no {}", request.GetTypeName()));
   }
   return Ok();
 }
@@ -32,8 +34,9 @@ Result<void> ParseRequest(std::string_view bytes, google::protobuf::MessageLite&
 Result<SharedSecret> Serialize(const google::protobuf::MessageLite& message) {
   const std::size_t size = message.ByteSizeLong();
   if (size > kMaxMessageBytes) {
-    return Error(Code::kResourceExhausted,
-                 fmt::format("the answer has {} bytes; gRPC clients accept {}", size, kMaxMessageBytes));
+    return Error(
+        Code::kResourceExhausted,
+        fmt::format("the answer has {} bytes; gRPC clients accept {}", size, kMaxMessageBytes));
   }
   SecretBytes bytes(size);
   CREDENCE_CHECK(message.SerializeToArray(bytes.data(), static_cast<int>(size)));

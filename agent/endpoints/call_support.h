@@ -11,8 +11,8 @@
 
 namespace credence {
 
-/// The metadata that every call on the Workload API's socket carries exactly once, with the value "true". It keeps a
-/// browser or proxy that was tricked into connecting from being answered.
+/// The metadata that every call on the Workload API's socket carries exactly once, with the value
+/// "true". It keeps a browser or proxy that was tricked into connecting from being answered.
 /// Errors: kInvalidArgument. Source: SPIFFE Workload Endpoint section 5.
 Result<void> CheckSecurityHeader(const h2::ServerCall& call);
 
@@ -23,7 +23,8 @@ Result<void> ParseRequest(std::string_view bytes, google::protobuf::MessageLite&
 /// Errors: kResourceExhausted above the 4 MiB that gRPC clients accept.
 Result<SharedSecret> Serialize(const google::protobuf::MessageLite& message);
 
-/// What a workload is told when it could not be attested: UNAVAILABLE, since connecting again may help.
+/// What a workload is told when it could not be attested: UNAVAILABLE, since connecting again may
+/// help.
 Error AttestationError(const Error& error);
 
 }  // namespace credence

@@ -6,10 +6,13 @@
 namespace credence {
 namespace {
 
-boost::json::object Parse(const char* text) { return boost::json::parse(text).as_object(); }
+boost::json::object Parse(const char* text) {
+  return boost::json::parse(text).as_object();
+}
 
 TEST(ClaimsTest, JWT_17_NestedAndUnicodeClaimsSurvive) {
-  const auto claims = ToStruct(Parse(R"({"a":1,"b":-2.5,"c":"\u00e9","d":[true,null,{"e":"f"}],"g":{"h":[]}})"));
+  const auto claims =
+      ToStruct(Parse(R"({"a":1,"b":-2.5,"c":"\u00e9","d":[true,null,{"e":"f"}],"g":{"h":[]}})"));
   EXPECT_EQ(claims.fields().at("a").number_value(), 1);
   EXPECT_EQ(claims.fields().at("b").number_value(), -2.5);
   EXPECT_EQ(claims.fields().at("c").string_value(), "\u00e9");

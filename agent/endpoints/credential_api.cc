@@ -5,6 +5,7 @@
 
 #include "agent/endpoints/call_support.h"
 #include "base/core/log.h"
+
 #include "credence/credential/v1/credential.pb.h"
 #include "google/rpc/status.pb.h"
 
@@ -16,7 +17,9 @@ constexpr std::string_view kService = "/credence.credential.v1.CredentialAPI/";
 constexpr std::size_t kMaxParameters = 32;
 constexpr std::size_t kMaxParameterBytes = 4096;
 
-std::int64_t SecondsOrZero(WallTime time) { return time == WallTime() ? 0 : ToUnixSeconds(time); }
+std::int64_t SecondsOrZero(WallTime time) {
+  return time == WallTime() ? 0 : ToUnixSeconds(time);
+}
 
 /// The refusal as a gRPC status: a sentence for people, a Refusal for programs.
 h2::Status ToStatus(const BrokerAnswer& answer) {
@@ -80,7 +83,8 @@ Result<SharedSecret> ToMessage(const BrokerAnswer& answer, const std::string& de
 }
 
 /// Errors: kInvalidArgument.
-Result<CredentialQuery> ToQuery(const credential::v1::GetCredentialRequest& request, Deadline deadline) {
+Result<CredentialQuery> ToQuery(const credential::v1::GetCredentialRequest& request,
+                                Deadline deadline) {
   CredentialQuery query;
   if (request.destination().empty()) {
     return Error(Code::kInvalidArgument, "destination must be specified");
@@ -117,11 +121,15 @@ CredentialApi::CredentialApi(WorkloadAttestation& attestation,
                              IdentityService& identities,
                              Broker& broker,
                              std::function<AgentStatus()> status)
-    : attestation_(attestation), identities_(identities), broker_(broker), status_(std::move(status)) {}
+    : attestation_(attestation),
+      identities_(identities),
+      broker_(broker),
+      status_(std::move(status)) {}
 
 void CredentialApi::Register(h2::Server& server) {
   const auto unary = [&](std::string_view method,
-                         Task<h2::UnaryReply> (CredentialApi::*handler)(std::shared_ptr<h2::ServerCall>, std::string)) {
+                         Task<h2::UnaryReply> (CredentialApi::*handler)(
+                             std::shared_ptr<h2::ServerCall>, std::string)) {
     server.HandleUnary(std::string(kService) + std::string(method),
                        [this, handler](std::shared_ptr<h2::ServerCall> call, std::string request) {
                          return (this->*handler)(std::move(call), std::move(request));
@@ -140,7 +148,8 @@ std::vector<HeldIdentity> CredentialApi::IdentitiesOf(const SelectorSet& selecto
   return held;
 }
 
-Task<h2::UnaryReply> CredentialApi::GetCredential(std::shared_ptr<h2::ServerCall> call, std::string bytes) {
+Task<h2::UnaryReply> CredentialApi::GetCredential(std::shared_ptr<h2::ServerCall> call,
+                                                  std::string bytes) {
   if (auto header = CheckSecurityHeader(*call); !header.ok()) {
     co_return header.error();
   }
@@ -152,13 +161,16 @@ Task<h2::UnaryReply> CredentialApi::GetCredential(std::shared_ptr<h2::ServerCall
   if (!query.ok()) {
     co_return std::move(query).error();
   }
-  auto attested = co_await attestation_.Attest(
-      call->caller(), call->deadline().Earlier(Deadline::After(kAttestTimeout)), AttestDetail::kProcess);
+  auto attested =
+      co_await attestation_.Attest(call->caller(),
+                                   call->deadline().Earlier(Deadline::After(kAttestTimeout)),
+                                   AttestDetail::kProcess);
   if (!attested.ok()) {
     co_return AttestationError(attested.error());
   }
   if (!identities_.store().synced()) {
-    co_return Error(Code::kUnavailable, "this agent has no identities yet: " + status_().sync_error);
+    co_return Error(Code::kUnavailable,
+                    "this agent has no identities yet: " + status_().sync_error);
   }
   query->identities = IdentitiesOf(attested->selectors);
   query->subject.selectors = std::move(attested->selectors);
@@ -174,7 +186,8 @@ Task<h2::UnaryReply> CredentialApi::GetCredential(std::shared_ptr<h2::ServerCall
   co_return ToMessage(answer, request.destination());
 }
 
-Task<h2::UnaryReply> CredentialApi::ListDestinations(std::shared_ptr<h2::ServerCall> call, std::string bytes) {
+Task<h2::UnaryReply> CredentialApi::ListDestinations(std::shared_ptr<h2::ServerCall> call,
+                                                     std::string bytes) {
   if (auto header = CheckSecurityHeader(*call); !header.ok()) {
     co_return header.error();
   }
@@ -182,8 +195,8 @@ Task<h2::UnaryReply> CredentialApi::ListDestinations(std::shared_ptr<h2::ServerC
   if (auto parsed = ParseRequest(bytes, request); !parsed.ok()) {
     co_return parsed.error();
   }
-  auto attested = co_await attestation_.Attest(call->caller(),
-                                               call->deadline().Earlier(Deadline::After(kAttestTimeout)));
+  auto attested = co_await attestation_.Attest(
+      call->caller(), call->deadline().Earlier(Deadline::After(kAttestTimeout)));
   if (!attested.ok()) {
     co_return AttestationError(attested.error());
   }
@@ -200,14 +213,17 @@ Task<h2::UnaryReply> CredentialApi::ListDestinations(std::shared_ptr<h2::ServerC
     summary.set_grant(allowance.grant->name);
     summary.set_spiffe_id(allowance.identity.id.text());
     if (allowance.max_ttl) {
-      summary.set_max_ttl_seconds(std::chrono::duration_cast<std::chrono::seconds>(*allowance.max_ttl).count());
+      summary.set_max_ttl_seconds(
+          std::chrono::duration_cast<std::chrono::seconds>(*allowance.max_ttl).count());
     }
-    summary.set_grant_expires_at(allowance.grant->expires ? ToUnixSeconds(*allowance.grant->expires) : 0);
+    summary.set_grant_expires_at(allowance.grant->expires ? ToUnixSeconds(*allowance.grant->expires)
+                                                          : 0);
   }
   co_return Serialize(response);
 }
 
-Task<h2::UnaryReply> CredentialApi::GetStatus(std::shared_ptr<h2::ServerCall> call, std::string /*bytes*/) {
+Task<h2::UnaryReply> CredentialApi::GetStatus(std::shared_ptr<h2::ServerCall> call,
+                                              std::string /*bytes*/) {
   if (auto header = CheckSecurityHeader(*call); !header.ok()) {
     co_return header.error();
   }

@@ -14,8 +14,9 @@
 
 namespace credence {
 
-/// Our own service on the Workload API's socket (credence.credential.v1.CredentialAPI): a credential of a destination
-/// for the process that asks, the destinations it may use, and the agent's status. Threads: core thread.
+/// Our own service on the Workload API's socket (credence.credential.v1.CredentialAPI): a
+/// credential of a destination for the process that asks, the destinations it may use, and the
+/// agent's status. Threads: core thread.
 class CredentialApi {
  public:
   /// References outlive the server that the methods are registered with.

@@ -7,6 +7,7 @@
 #include "agent/endpoints/call_support.h"
 #include "agent/endpoints/claims.h"
 #include "base/core/log.h"
+
 #include "spiffe/workload/workload.pb.h"
 
 namespace credence {
@@ -27,7 +28,8 @@ Task<Result<void>> ReadEmptyRequest(std::shared_ptr<h2::ServerCall> call) {
   if (!request.ok()) {
     co_return std::move(request).error();
   }
-  // The requests of the streaming methods have no fields; unknown ones are ignored as protobuf does.
+  // The requests of the streaming methods have no fields; unknown ones are ignored as protobuf
+  // does.
   if (!request->has_value()) {
     co_return Error(Code::kInvalidArgument, "the call has no request message");
   }
@@ -40,7 +42,8 @@ bool SameBytes(const SharedSecret& a, const SharedSecret& b) {
 
 Result<void> CheckAudience(const spiffe::workload::JWTSVIDRequest& request) {
   const auto& audience = request.audience();
-  if (audience.empty() || std::any_of(audience.begin(), audience.end(), [](const auto& a) { return a.empty(); })) {
+  if (audience.empty() ||
+      std::any_of(audience.begin(), audience.end(), [](const auto& a) { return a.empty(); })) {
     return Error(Code::kInvalidArgument, "audience must be specified and not empty");
   }
   if (static_cast<std::size_t>(audience.size()) > kMaxAudiences) {
@@ -64,10 +67,14 @@ WorkloadApi::WorkloadApi(WorkloadAttestation& attestation,
       x509_responses_(identities.store(), clock) {}
 
 void WorkloadApi::Register(h2::Server& server) {
-  const auto stream = [&](std::string method, Task<h2::Status> (WorkloadApi::*handler)(std::shared_ptr<h2::ServerCall>)) {
-    server.Handle("/SpiffeWorkloadAPI/" + method,
-                  [this, handler](std::shared_ptr<h2::ServerCall> call) { return (this->*handler)(std::move(call)); });
-  };
+  const auto stream =
+      [&](std::string method,
+          Task<h2::Status> (WorkloadApi::*handler)(std::shared_ptr<h2::ServerCall>)) {
+        server.Handle("/SpiffeWorkloadAPI/" + method,
+                      [this, handler](std::shared_ptr<h2::ServerCall> call) {
+                        return (this->*handler)(std::move(call));
+                      });
+      };
   stream("FetchX509SVID", &WorkloadApi::FetchX509Svid);
   stream("FetchX509Bundles", &WorkloadApi::FetchX509Bundles);
   stream("FetchJWTBundles", &WorkloadApi::FetchJwtBundles);
@@ -79,8 +86,10 @@ void WorkloadApi::Register(h2::Server& server) {
   });
 }
 
-Task<Result<WorkloadApi::Identified>> WorkloadApi::Identify(std::shared_ptr<h2::ServerCall> call, Deadline deadline) {
-  auto attested = co_await attestation_.Attest(call->caller(), deadline.Earlier(Deadline::After(kAttestTimeout)));
+Task<Result<WorkloadApi::Identified>> WorkloadApi::Identify(std::shared_ptr<h2::ServerCall> call,
+                                                            Deadline deadline) {
+  auto attested = co_await attestation_.Attest(call->caller(),
+                                               deadline.Earlier(Deadline::After(kAttestTimeout)));
   if (!attested.ok()) {
     co_return AttestationError(attested.error());
   }
@@ -118,7 +127,8 @@ Task<h2::Status> WorkloadApi::FollowChanges(std::shared_ptr<h2::ServerCall> call
     }
     // A descendant may hold the socket of a process that is gone; it is not who was attested.
     if (!IsAlive(call->caller()->pidfd.get())) {
-      co_return h2::Status{Code::kUnavailable, "the process that opened the connection has ended", ""};
+      co_return h2::Status{
+          Code::kUnavailable, "the process that opened the connection has ended", ""};
     }
     hold = identities_.Want(identified->entries);
     auto message = snapshot(identified->entries);
@@ -137,21 +147,27 @@ Task<h2::Status> WorkloadApi::FollowChanges(std::shared_ptr<h2::ServerCall> call
 }
 
 Task<h2::Status> WorkloadApi::FetchX509Svid(std::shared_ptr<h2::ServerCall> call) {
-  Snapshot snapshot = [this](const std::vector<SharedEntry>& entries) { return x509_responses_.For(entries); };
+  Snapshot snapshot = [this](const std::vector<SharedEntry>& entries) {
+    return x509_responses_.For(entries);
+  };
   co_return co_await FollowChanges(std::move(call), std::move(snapshot), WithoutIdentity::kRefused);
 }
 
 Task<h2::Status> WorkloadApi::FetchX509Bundles(std::shared_ptr<h2::ServerCall> call) {
-  const WithoutIdentity mode =
-      options_.allow_unauthenticated_verifiers ? WithoutIdentity::kServed : WithoutIdentity::kRefused;
-  Snapshot snapshot = [this](const std::vector<SharedEntry>& entries) { return X509Bundles(entries); };
+  const WithoutIdentity mode = options_.allow_unauthenticated_verifiers ? WithoutIdentity::kServed
+                                                                        : WithoutIdentity::kRefused;
+  Snapshot snapshot = [this](const std::vector<SharedEntry>& entries) {
+    return X509Bundles(entries);
+  };
   co_return co_await FollowChanges(std::move(call), std::move(snapshot), mode);
 }
 
 Task<h2::Status> WorkloadApi::FetchJwtBundles(std::shared_ptr<h2::ServerCall> call) {
-  const WithoutIdentity mode =
-      options_.allow_unauthenticated_verifiers ? WithoutIdentity::kServed : WithoutIdentity::kRefused;
-  Snapshot snapshot = [this](const std::vector<SharedEntry>& entries) { return JwtBundles(entries); };
+  const WithoutIdentity mode = options_.allow_unauthenticated_verifiers ? WithoutIdentity::kServed
+                                                                        : WithoutIdentity::kRefused;
+  Snapshot snapshot = [this](const std::vector<SharedEntry>& entries) {
+    return JwtBundles(entries);
+  };
   co_return co_await FollowChanges(std::move(call), std::move(snapshot), mode);
 }
 
@@ -163,7 +179,8 @@ BundleSet WorkloadApi::VisibleBundles(const std::vector<SharedEntry>& entries) c
   }
   for (const SharedEntry& entry : entries) {
     for (const TrustDomain& domain : entry->federates_with) {
-      if (const auto bundle = store.federated_bundles().find(domain.name()); bundle != store.federated_bundles().end()) {
+      if (const auto bundle = store.federated_bundles().find(domain.name());
+          bundle != store.federated_bundles().end()) {
         visible.insert(*bundle);
       }
     }
@@ -174,7 +191,8 @@ BundleSet WorkloadApi::VisibleBundles(const std::vector<SharedEntry>& entries) c
 Result<SharedSecret> WorkloadApi::X509Bundles(const std::vector<SharedEntry>& entries) const {
   spiffe::workload::X509BundlesResponse response;
   for (const auto& [name, bundle] : VisibleBundles(entries)) {
-    (*response.mutable_bundles())[bundle->trust_domain.IdString()] = ConcatenatedX509Authorities(*bundle);
+    (*response.mutable_bundles())[bundle->trust_domain.IdString()] =
+        ConcatenatedX509Authorities(*bundle);
   }
   return Serialize(response);
 }
@@ -187,7 +205,8 @@ Result<SharedSecret> WorkloadApi::JwtBundles(const std::vector<SharedEntry>& ent
   return Serialize(response);
 }
 
-Task<h2::UnaryReply> WorkloadApi::FetchJwtSvid(std::shared_ptr<h2::ServerCall> call, std::string bytes) {
+Task<h2::UnaryReply> WorkloadApi::FetchJwtSvid(std::shared_ptr<h2::ServerCall> call,
+                                               std::string bytes) {
   if (auto header = CheckSecurityHeader(*call); !header.ok()) {
     co_return header.error();
   }
@@ -212,7 +231,8 @@ Task<h2::UnaryReply> WorkloadApi::FetchJwtSvid(std::shared_ptr<h2::ServerCall> c
     co_return identified.error();
   }
   if (wanted) {
-    std::erase_if(identified->entries, [&](const SharedEntry& entry) { return entry->spiffe_id != *wanted; });
+    std::erase_if(identified->entries,
+                  [&](const SharedEntry& entry) { return entry->spiffe_id != *wanted; });
   }
   if (identified->entries.empty()) {
     co_return Error(Code::kPermissionDenied, std::string(kNoIdentity));
@@ -236,7 +256,8 @@ Task<h2::UnaryReply> WorkloadApi::FetchJwtSvid(std::shared_ptr<h2::ServerCall> c
   co_return message;
 }
 
-Task<h2::UnaryReply> WorkloadApi::ValidateJwt(std::shared_ptr<h2::ServerCall> call, std::string bytes) {
+Task<h2::UnaryReply> WorkloadApi::ValidateJwt(std::shared_ptr<h2::ServerCall> call,
+                                              std::string bytes) {
   if (auto header = CheckSecurityHeader(*call); !header.ok()) {
     co_return header.error();
   }
@@ -251,8 +272,8 @@ Task<h2::UnaryReply> WorkloadApi::ValidateJwt(std::shared_ptr<h2::ServerCall> ca
   if (!identified.ok()) {
     co_return identified.error();
   }
-  auto valid =
-      ValidateJwtSvid(request.svid(), request.audience(), VisibleBundles(identified->entries), clock_.Now());
+  auto valid = ValidateJwtSvid(
+      request.svid(), request.audience(), VisibleBundles(identified->entries), clock_.Now());
   if (!valid.ok()) {
     co_return std::move(valid).error();
   }

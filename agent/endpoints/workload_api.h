@@ -15,21 +15,22 @@
 
 namespace credence {
 
-/// The SPIFFE Workload API: five methods of service SpiffeWorkloadAPI. Every call is attested anew; a stream is
-/// attested when it opens, then follows the identities that its caller's selectors earn.
-/// Source: SPIFFE Workload API and Workload Endpoint. Threads: core thread.
+/// The SPIFFE Workload API: five methods of service SpiffeWorkloadAPI. Every call is attested anew;
+/// a stream is attested when it opens, then follows the identities that its caller's selectors
+/// earn. Source: SPIFFE Workload API and Workload Endpoint. Threads: core thread.
 class WorkloadApi {
  public:
   struct Options {
     TrustDomain trust_domain;
     /// Callers without an identity get the bundles of the own trust domain.
     bool allow_unauthenticated_verifiers = false;
-    /// Claims beside sub, aud and exp that ValidateJWTSVID shows of tokens from other trust domains.
+    /// Claims beside sub, aud and exp that ValidateJWTSVID shows of tokens from other trust
+    /// domains.
     std::vector<std::string> allowed_foreign_jwt_claims;
   };
 
-  /// References outlive the server that the methods are registered with. `not_ready` says why there are no identities
-  /// yet, for callers who come before the first sync.
+  /// References outlive the server that the methods are registered with. `not_ready` says why there
+  /// are no identities yet, for callers who come before the first sync.
   WorkloadApi(WorkloadAttestation& attestation,
               IdentityService& identities,
               const Clock& clock,
@@ -56,7 +57,9 @@ class WorkloadApi {
   enum class WithoutIdentity { kRefused, kServed };
 
   Task<Result<Identified>> Identify(std::shared_ptr<h2::ServerCall> call, Deadline deadline);
-  Task<h2::Status> FollowChanges(std::shared_ptr<h2::ServerCall> call, Snapshot snapshot, WithoutIdentity mode);
+  Task<h2::Status> FollowChanges(std::shared_ptr<h2::ServerCall> call,
+                                 Snapshot snapshot,
+                                 WithoutIdentity mode);
 
   Result<SharedSecret> X509Bundles(const std::vector<SharedEntry>& entries) const;
   Result<SharedSecret> JwtBundles(const std::vector<SharedEntry>& entries) const;

@@ -13,6 +13,7 @@
 #include "agent/identity/testing/fake_server_client.h"
 #include "base/core/testing/result_matchers.h"
 #include "base/core/testing/run_task.h"
+
 #include "spiffe/workload/workload.pb.h"
 
 namespace credence {
@@ -27,9 +28,11 @@ using testing::SizeIs;
 /// Says that every process has these selectors; counts how often it is asked.
 class FixedAttestor final : public WorkloadAttestor {
  public:
-  FixedAttestor(const std::string& selector, int& asked) : selector_(Selector::Parse(selector).value()), asked_(asked) {}
+  FixedAttestor(const std::string& selector, int& asked)
+      : selector_(Selector::Parse(selector).value()), asked_(asked) {}
   std::string_view name() const override { return "unix"; }
-  Task<Result<std::vector<Selector>>> Attest(std::shared_ptr<const PinnedProcess>, Deadline) override {
+  Task<Result<std::vector<Selector>>> Attest(std::shared_ptr<const PinnedProcess>,
+                                             Deadline) override {
     ++asked_;
     std::vector<Selector> selectors{selector_};
     co_return selectors;
@@ -62,7 +65,9 @@ class FakeCall final : public h2::ServerCall {
     return values;
   }
   Deadline deadline() const override { return Deadline::After(seconds(10)); }
-  Task<Result<std::optional<std::string>>> Read() override { co_return std::exchange(request_, std::nullopt); }
+  Task<Result<std::optional<std::string>>> Read() override {
+    co_return std::exchange(request_, std::nullopt);
+  }
   Task<Result<void>> Write(SharedSecret message) override {
     written.push_back(std::move(message));
     co_return Ok();
@@ -84,14 +89,16 @@ class WorkloadApiTest : public testing::Test {
   WorkloadApiTest() : calls_(io_.get_executor()) {
     std::vector<std::unique_ptr<WorkloadAttestor>> attestors;
     attestors.push_back(std::make_unique<FixedAttestor>("unix:uid:1", asked_));
-    attestation_ =
-        std::make_unique<WorkloadAttestation>(io_.get_executor(), std::move(attestors), WorkloadAttestation::Options{});
+    attestation_ = std::make_unique<WorkloadAttestation>(
+        io_.get_executor(), std::move(attestors), WorkloadAttestation::Options{});
     IdentityService::Options options{.trust_domain = domain_};
     options.sync_interval = milliseconds(20);
     identities_ = std::make_unique<IdentityService>(
         io_.get_executor(), pool_, server_, clock_, options, [](SharedBundle) {});
     api_ = std::make_unique<WorkloadApi>(
-        *attestation_, *identities_, clock_, WorkloadApi::Options{.trust_domain = domain_}, [] { return "starting"; });
+        *attestation_, *identities_, clock_, WorkloadApi::Options{.trust_domain = domain_}, [] {
+          return "starting";
+        });
   }
 
   ~WorkloadApiTest() override {
@@ -120,10 +127,12 @@ class WorkloadApiTest : public testing::Test {
   /// One stream that runs until it ends or the test does.
   struct Stream {
     std::shared_ptr<FakeCall> call;
-    std::shared_ptr<std::optional<h2::Status>> ended = std::make_shared<std::optional<h2::Status>>();
+    std::shared_ptr<std::optional<h2::Status>> ended =
+        std::make_shared<std::optional<h2::Status>>();
   };
 
-  static Task<void> Keep(Task<h2::Status> stream, std::shared_ptr<std::optional<h2::Status>> ended) {
+  static Task<void> Keep(Task<h2::Status> stream,
+                         std::shared_ptr<std::optional<h2::Status>> ended) {
     auto status = co_await std::move(stream);
     *ended = std::move(status);
   }
@@ -154,11 +163,12 @@ class WorkloadApiTest : public testing::Test {
 
 TEST_F(WorkloadApiTest, WE_7_MissingOrWrongHeaderIsRefusedBeforeAttestation) {
   StartWith({MakeEntry("a", "unix:uid:1")});
-  const std::vector<Metadata> wrong{{},
-                                    {{"workload.spiffe.io", "True"}},
-                                    {{"workload.spiffe.io", "1"}},
-                                    {{"workload.spiffe.io", ""}},
-                                    {{"workload.spiffe.io", "true"}, {"workload.spiffe.io", "true"}}};
+  const std::vector<Metadata> wrong{
+      {},
+      {{"workload.spiffe.io", "True"}},
+      {{"workload.spiffe.io", "1"}},
+      {{"workload.spiffe.io", ""}},
+      {{"workload.spiffe.io", "true"}, {"workload.spiffe.io", "true"}}};
   for (const Metadata& metadata : wrong) {
     const auto call = std::make_shared<FakeCall>("", metadata);
     for (const auto& status : {RunTask(io_, api_->FetchX509Svid(call)),
@@ -188,7 +198,8 @@ TEST_F(WorkloadApiTest, WE_19_CallerWithoutIdentityIsRefusedOnEveryMethod) {
   EXPECT_EQ(RunTask(io_, api_->FetchX509Svid(open())).code, Code::kPermissionDenied);
   EXPECT_EQ(RunTask(io_, api_->FetchX509Bundles(open())).code, Code::kPermissionDenied);
   EXPECT_EQ(RunTask(io_, api_->FetchJwtBundles(open())).code, Code::kPermissionDenied);
-  EXPECT_EQ(RunTask(io_, api_->FetchJwtSvid(open(), request.SerializeAsString())).status.code, Code::kPermissionDenied);
+  EXPECT_EQ(RunTask(io_, api_->FetchJwtSvid(open(), request.SerializeAsString())).status.code,
+            Code::kPermissionDenied);
 }
 
 TEST_F(WorkloadApiTest, WA_16_17_EachIdentityComesWithAllItsFields) {
@@ -238,7 +249,8 @@ TEST_F(WorkloadApiTest, StreamsOfOneWorkloadShareOneMessage) {
   StartWith({MakeEntry("a", "unix:uid:1")});
   const Stream one = Open([&](auto call) { return api_->FetchX509Svid(std::move(call)); });
   const Stream two = Open([&](auto call) { return api_->FetchX509Svid(std::move(call)); });
-  ASSERT_TRUE(Until([&] { return one.call->written.size() == 1 && two.call->written.size() == 1; }));
+  ASSERT_TRUE(
+      Until([&] { return one.call->written.size() == 1 && two.call->written.size() == 1; }));
   EXPECT_EQ(one.call->written[0], two.call->written[0]);
 }
 
@@ -263,13 +275,17 @@ TEST_F(WorkloadApiTest, WA_13_EmptyMandatoryFieldsAreInvalid) {
   spiffe::workload::ValidateJWTSVIDRequest no_token;
   no_token.set_audience("x");
   EXPECT_EQ(RunTask(io_, api_->FetchJwtSvid(call, "")).status.code, Code::kInvalidArgument);
-  EXPECT_EQ(RunTask(io_, api_->FetchJwtSvid(call, empty_value.SerializeAsString())).status.code, Code::kInvalidArgument);
-  EXPECT_EQ(RunTask(io_, api_->ValidateJwt(call, no_token.SerializeAsString())).status.code, Code::kInvalidArgument);
-  EXPECT_EQ(RunTask(io_, api_->FetchJwtSvid(call, "\xff\xff garbage")).status.code, Code::kInvalidArgument);
+  EXPECT_EQ(RunTask(io_, api_->FetchJwtSvid(call, empty_value.SerializeAsString())).status.code,
+            Code::kInvalidArgument);
+  EXPECT_EQ(RunTask(io_, api_->ValidateJwt(call, no_token.SerializeAsString())).status.code,
+            Code::kInvalidArgument);
+  EXPECT_EQ(RunTask(io_, api_->FetchJwtSvid(call, "\xff\xff garbage")).status.code,
+            Code::kInvalidArgument);
 }
 
 TEST_F(WorkloadApiTest, WA_32_33_36_JwtSvidsForAllIdentitiesOrTheOneAskedFor) {
-  StartWith({MakeEntry("a", "unix:uid:1"), MakeEntry("b", "unix:uid:1"), MakeEntry("c", "unix:uid:2")});
+  StartWith(
+      {MakeEntry("a", "unix:uid:1"), MakeEntry("b", "unix:uid:1"), MakeEntry("c", "unix:uid:2")});
   const auto call = std::make_shared<FakeCall>("", kHeader);
   const auto fetch = [&](const std::string& spiffe_id) {
     spiffe::workload::JWTSVIDRequest request;
@@ -279,7 +295,8 @@ TEST_F(WorkloadApiTest, WA_32_33_36_JwtSvidsForAllIdentitiesOrTheOneAskedFor) {
   };
   const auto ids = [](const h2::UnaryReply& reply) {
     spiffe::workload::JWTSVIDResponse response;
-    EXPECT_TRUE(response.ParseFromArray(reply.message->data(), static_cast<int>(reply.message->size())));
+    EXPECT_TRUE(
+        response.ParseFromArray(reply.message->data(), static_cast<int>(reply.message->size())));
     std::vector<std::string> found;
     for (const auto& svid : response.svids()) {
       found.push_back(svid.spiffe_id());

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "agent/endpoints/call_support.h"
+
 #include "spiffe/workload/workload.pb.h"
 
 namespace credence {
@@ -42,7 +43,8 @@ void AddFederatedBundles(const IdentityStore& store,
     const auto bundle = store.federated_bundles().find(domain.name());
     // A domain without X.509 authorities has no X509-SVIDs; an empty value would make clients fail.
     if (bundle != store.federated_bundles().end() && !bundle->second->x509_authorities.empty()) {
-      (*response.mutable_federated_bundles())[domain.IdString()] = ConcatenatedX509Authorities(*bundle->second);
+      (*response.mutable_federated_bundles())[domain.IdString()] =
+          ConcatenatedX509Authorities(*bundle->second);
     }
   }
 }
@@ -56,7 +58,8 @@ Result<SharedSecret> X509Responses::For(const std::vector<SharedEntry>& entries)
   }
   const WallTime now = clock_.Now();
   const std::string key = KeyOf(entries);
-  if (const auto found = built_.find(key); found != built_.end() && found->second.valid_until > now) {
+  if (const auto found = built_.find(key);
+      found != built_.end() && found->second.valid_until > now) {
     return found->second.message;
   }
   spiffe::workload::X509SVIDResponse response;

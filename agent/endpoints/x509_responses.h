@@ -11,8 +11,8 @@
 
 namespace credence {
 
-/// Builds FetchX509SVID responses and shares one among all callers with the same entries, so that a thousand streams
-/// of one workload hold one copy. Threads: core thread.
+/// Builds FetchX509SVID responses and shares one among all callers with the same entries, so that a
+/// thousand streams of one workload hold one copy. Threads: core thread.
 class X509Responses {
  public:
   X509Responses(IdentityStore& store, const Clock& clock) : store_(store), clock_(clock) {}

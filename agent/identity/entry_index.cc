@@ -15,14 +15,16 @@ bool IsOlder(const RegistrationEntry& a, const RegistrationEntry& b) {
 /// Keeps the oldest of those that share a hint. `entries` is small: what one caller may use.
 std::vector<SharedEntry> WithoutRepeatedHints(std::vector<SharedEntry> entries) {
   const auto has_older_twin = [&](const SharedEntry& entry) {
-    return !entry->hint.empty() && std::any_of(entries.begin(), entries.end(), [&](const SharedEntry& other) {
-      return other != entry && other->hint == entry->hint && IsOlder(*other, *entry);
-    });
+    return !entry->hint.empty() &&
+           std::any_of(entries.begin(), entries.end(), [&](const SharedEntry& other) {
+             return other != entry && other->hint == entry->hint && IsOlder(*other, *entry);
+           });
   };
   std::vector<SharedEntry> kept;
-  std::copy_if(entries.begin(), entries.end(), std::back_inserter(kept), [&](const SharedEntry& entry) {
-    return !has_older_twin(entry);
-  });
+  std::copy_if(
+      entries.begin(), entries.end(), std::back_inserter(kept), [&](const SharedEntry& entry) {
+        return !has_older_twin(entry);
+      });
   return kept;
 }
 
@@ -40,9 +42,10 @@ EntryIndex::EntryIndex(SharedEntries entries) : entries_(std::move(entries)) {
     if (entry.store_svid || selectors.empty()) {
       continue;
     }
-    const auto rarest = std::min_element(selectors.begin(), selectors.end(), [&](const auto& a, const auto& b) {
-      return shared_by[a.ToString()] < shared_by[b.ToString()];
-    });
+    const auto rarest =
+        std::min_element(selectors.begin(), selectors.end(), [&](const auto& a, const auto& b) {
+          return shared_by[a.ToString()] < shared_by[b.ToString()];
+        });
     by_selector_[rarest->ToString()].push_back(SharedEntry(entries_, &entry));
   }
 }
@@ -60,7 +63,8 @@ std::vector<SharedEntry> EntryIndex::Match(const SelectorSet& selectors) const {
       }
     }
   }
-  std::sort(matches.begin(), matches.end(), [](const auto& a, const auto& b) { return a->id < b->id; });
+  std::sort(
+      matches.begin(), matches.end(), [](const auto& a, const auto& b) { return a->id < b->id; });
   return WithoutRepeatedHints(std::move(matches));
 }
 

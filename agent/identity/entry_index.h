@@ -13,9 +13,9 @@ namespace credence {
 /// Keeps alive the whole set of entries that it came with.
 using SharedEntry = std::shared_ptr<const RegistrationEntry>;
 
-/// Finds the registration entries that a set of selectors earns. Immutable once built. Each entry is filed under
-/// the one of its selectors that the fewest entries share, so a look-up reads a handful of entries however many
-/// there are.
+/// Finds the registration entries that a set of selectors earns. Immutable once built. Each entry
+/// is filed under the one of its selectors that the fewest entries share, so a look-up reads a
+/// handful of entries however many there are.
 class EntryIndex {
  public:
   EntryIndex() = default;
@@ -24,8 +24,9 @@ class EntryIndex {
   /// By entry id, which is the order in which identities are served. Never null.
   const SharedEntries& entries() const { return entries_; }
 
-  /// The entries whose selectors are a subset of `selectors`, ordered by entry id, without those for SVID stores.
-  /// Of several with one non-empty hint only the oldest stays (created_at, then id). Source: Workload API section 5.2.
+  /// The entries whose selectors are a subset of `selectors`, ordered by entry id, without those
+  /// for SVID stores. Of several with one non-empty hint only the oldest stays (created_at, then
+  /// id). Source: Workload API section 5.2.
   std::vector<SharedEntry> Match(const SelectorSet& selectors) const;
 
  private:

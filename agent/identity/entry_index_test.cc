@@ -43,14 +43,18 @@ TEST(EntryIndexTest, MatchesEntriesWhoseSelectorsAreASubset) {
   const EntryIndex index = Index({MakeEntry("a", {"unix:uid:1"}),
                                   MakeEntry("b", {"unix:uid:1", "unix:gid:2"}),
                                   MakeEntry("c", {"unix:uid:1", "unix:gid:3"})});
-  EXPECT_THAT(Ids(index.Match(Selectors({"unix:uid:1", "unix:gid:2", "unix:user:x"}))), ElementsAre("a", "b"));
+  EXPECT_THAT(Ids(index.Match(Selectors({"unix:uid:1", "unix:gid:2", "unix:user:x"}))),
+              ElementsAre("a", "b"));
   EXPECT_THAT(Ids(index.Match(Selectors({"unix:gid:2"}))), IsEmpty());
   EXPECT_THAT(Ids(index.Match(SelectorSet())), IsEmpty());
 }
 
 TEST(EntryIndexTest, WA_51_IdentitiesAreOrderedByEntryId) {
-  const EntryIndex index = Index({MakeEntry("z", {"unix:uid:1"}), MakeEntry("m", {"unix:gid:2"}), MakeEntry("b", {"unix:uid:1"})});
-  EXPECT_THAT(Ids(index.Match(Selectors({"unix:uid:1", "unix:gid:2"}))), ElementsAre("b", "m", "z"));
+  const EntryIndex index = Index({MakeEntry("z", {"unix:uid:1"}),
+                                  MakeEntry("m", {"unix:gid:2"}),
+                                  MakeEntry("b", {"unix:uid:1"})});
+  EXPECT_THAT(Ids(index.Match(Selectors({"unix:uid:1", "unix:gid:2"}))),
+              ElementsAre("b", "m", "z"));
 }
 
 TEST(EntryIndexTest, WA_22_OfOneHintTheOldestEntryStays) {

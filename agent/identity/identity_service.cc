@@ -52,7 +52,9 @@ Task<Result<JwtSvid>> IdentityService::NewJwtSvid(std::string entry_id,
   const SpiffeId expected = entry->second.spiffe_id;
   auto svid = co_await server_.NewJwtSvid(std::move(entry_id), std::move(audience), deadline);
   if (svid.ok() && svid->id != expected) {
-    co_return Error(Code::kInternal, "the server signed a JWT-SVID for " + svid->id.text() + ", not " + expected.text());
+    co_return Error(
+        Code::kInternal,
+        "the server signed a JWT-SVID for " + svid->id.text() + ", not " + expected.text());
   }
   co_return svid;
 }

@@ -18,8 +18,8 @@
 
 namespace credence {
 
-/// The agent's identities, kept fresh: what the endpoints and the exchange ask for SVIDs and bundles.
-/// Threads: core thread.
+/// The agent's identities, kept fresh: what the endpoints and the exchange ask for SVIDs and
+/// bundles. Threads: core thread.
 class IdentityService {
  public:
   struct Options {
@@ -48,13 +48,19 @@ class IdentityService {
   /// Entries to keep signed while a caller needs them.
   X509Signer::Hold Want(const std::vector<SharedEntry>& entries) { return signer_.Want(entries); }
 
-  /// A JWT-SVID of `entry`, cached where that is allowed. Errors: those of the server; kDeadlineExceeded.
-  Task<Result<SharedJwtSvid>> GetJwtSvid(SharedEntry entry, std::vector<std::string> audience, Deadline deadline) {
+  /// A JWT-SVID of `entry`, cached where that is allowed. Errors: those of the server;
+  /// kDeadlineExceeded.
+  Task<Result<SharedJwtSvid>> GetJwtSvid(SharedEntry entry,
+                                         std::vector<std::string> audience,
+                                         Deadline deadline) {
     return jwt_svids_.Get(std::move(entry), std::move(audience), deadline);
   }
 
-  /// A JWT-SVID that nobody else has or gets. Errors: those of the server; kInternal if it signed for another ID.
-  Task<Result<JwtSvid>> NewJwtSvid(std::string entry_id, std::vector<std::string> audience, Deadline deadline);
+  /// A JWT-SVID that nobody else has or gets. Errors: those of the server; kInternal if it signed
+  /// for another ID.
+  Task<Result<JwtSvid>> NewJwtSvid(std::string entry_id,
+                                   std::vector<std::string> audience,
+                                   Deadline deadline);
 
  private:
   void Synced();

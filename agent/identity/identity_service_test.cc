@@ -30,7 +30,9 @@ class IdentityServiceTest : public testing::Test {
     options.sync_interval = milliseconds(20);
     options.x509.cache_max_size = cache_max_size;
     service_ = std::make_unique<IdentityService>(
-        io_.get_executor(), pool_, server_, clock_, options, [this](SharedBundle bundle) { bundles_.push_back(bundle); });
+        io_.get_executor(), pool_, server_, clock_, options, [this](SharedBundle bundle) {
+          bundles_.push_back(bundle);
+        });
     service_->Start();
   }
 
@@ -150,8 +152,9 @@ TEST_F(IdentityServiceTest, CapLimitsWhatIsSignedAheadButNotWhatCallersHold) {
   ASSERT_EQ(store().FindX509("c"), nullptr);
   const auto match = store().Match(SelectorSet({Selector::Parse("unix:uid:3").value()}));
   const auto hold = service_->Want(match);
-  EXPECT_TRUE(Until([&] { return store().FindX509("c") != nullptr && store().x509_svids().size() == 2; }))
-      << "the one in use displaces one that is not";
+  EXPECT_TRUE(Until([&] {
+    return store().FindX509("c") != nullptr && store().x509_svids().size() == 2;
+  })) << "the one in use displaces one that is not";
 }
 
 TEST_F(IdentityServiceTest, EntryWithoutPrefetchIsSignedWhenWanted) {
@@ -162,13 +165,15 @@ TEST_F(IdentityServiceTest, EntryWithoutPrefetchIsSignedWhenWanted) {
   ASSERT_TRUE(Until([&] { return store().synced(); }));
   RunTask(io_, Sleep(milliseconds(50)));
   ASSERT_EQ(store().FindX509("a"), nullptr);
-  const auto hold = service_->Want(store().Match(SelectorSet({Selector::Parse("unix:uid:1").value()})));
+  const auto hold =
+      service_->Want(store().Match(SelectorSet({Selector::Parse("unix:uid:1").value()})));
   EXPECT_TRUE(Until([&] { return store().FindX509("a") != nullptr; }));
 }
 
 TEST_F(IdentityServiceTest, FederatedBundlesFollowTheEntries) {
   RegistrationEntry entry = MakeEntry("a", "unix:uid:1");
-  entry.federates_with = {TrustDomain::Parse("other.org").value(), TrustDomain::Parse("unknown.org").value()};
+  entry.federates_with = {TrustDomain::Parse("other.org").value(),
+                          TrustDomain::Parse("unknown.org").value()};
   Add(entry);
   Start();
   ASSERT_TRUE(Until([&] { return store().federated_bundles().contains("other.org"); }));
@@ -181,8 +186,10 @@ TEST_F(IdentityServiceTest, FreshJwtSvidsNeverComeFromTheCache) {
   Add(MakeEntry("a", "unix:uid:1"));
   Start();
   ASSERT_TRUE(Until([&] { return store().synced(); }));
-  ASSERT_THAT(RunTask(io_, service_->NewJwtSvid("a", {"aud"}, Deadline::After(seconds(1)))), IsOk());
-  ASSERT_THAT(RunTask(io_, service_->NewJwtSvid("a", {"aud"}, Deadline::After(seconds(1)))), IsOk());
+  ASSERT_THAT(RunTask(io_, service_->NewJwtSvid("a", {"aud"}, Deadline::After(seconds(1)))),
+              IsOk());
+  ASSERT_THAT(RunTask(io_, service_->NewJwtSvid("a", {"aud"}, Deadline::After(seconds(1)))),
+              IsOk());
   EXPECT_EQ(server_.jwts, 2);
   EXPECT_THAT(RunTask(io_, service_->NewJwtSvid("gone", {"aud"}, Deadline::After(seconds(1)))),
               FailsWithCode(Code::kNotFound));

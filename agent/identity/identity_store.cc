@@ -7,9 +7,10 @@ namespace credence {
 namespace {
 
 bool SameContent(const BundleSet& a, const BundleSet& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& left, const auto& right) {
-    return left.first == right.first && *left.second == *right.second;
-  });
+  return std::equal(
+      a.begin(), a.end(), b.begin(), b.end(), [](const auto& left, const auto& right) {
+        return left.first == right.first && *left.second == *right.second;
+      });
 }
 
 }  // namespace
@@ -33,7 +34,9 @@ void IdentityStore::PutX509(const std::string& entry_id, SharedX509Svid svid) {
   x509_svids_[entry_id] = std::move(svid);
 }
 
-void IdentityStore::DropX509(const std::string& entry_id) { x509_svids_.erase(entry_id); }
+void IdentityStore::DropX509(const std::string& entry_id) {
+  x509_svids_.erase(entry_id);
+}
 
 void IdentityStore::ReplaceOwnBundle(SharedBundle bundle) {
   if (own_bundle_ && *own_bundle_ == *bundle) {

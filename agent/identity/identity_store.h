@@ -26,9 +26,8 @@ struct HeldX509Svid {
 };
 using SharedX509Svid = std::shared_ptr<const HeldX509Svid>;
 
-/// What the agent knows of identities: entries, X509-SVIDs and bundles, as of the last sync. Pure state; the
-/// synchronizer and the signer write it, the endpoints read it.
-/// Threads: core thread.
+/// What the agent knows of identities: entries, X509-SVIDs and bundles, as of the last sync. Pure
+/// state; the synchronizer and the signer write it, the endpoints read it. Threads: core thread.
 class IdentityStore {
  public:
   explicit IdentityStore(asio::any_io_executor executor) : changes_(std::move(executor), {}) {}
@@ -42,13 +41,17 @@ class IdentityStore {
   /// X509-SVIDs of entries that are gone are dropped. No change, no wake-up.
   void ReplaceEntries(SharedEntries entries);
   const SharedEntries& entries() const { return index_.entries(); }
-  std::vector<SharedEntry> Match(const SelectorSet& selectors) const { return index_.Match(selectors); }
+  std::vector<SharedEntry> Match(const SelectorSet& selectors) const {
+    return index_.Match(selectors);
+  }
 
   /// null when there is none (yet).
   SharedX509Svid FindX509(std::string_view entry_id) const;
   void PutX509(const std::string& entry_id, SharedX509Svid svid);
   void DropX509(const std::string& entry_id);
-  const std::map<std::string, SharedX509Svid, std::less<>>& x509_svids() const { return x509_svids_; }
+  const std::map<std::string, SharedX509Svid, std::less<>>& x509_svids() const {
+    return x509_svids_;
+  }
 
   void ReplaceOwnBundle(SharedBundle bundle);
   /// Federated bundles by trust domain name; those not in `bundles` are withdrawn.

@@ -14,7 +14,10 @@ constexpr std::chrono::seconds kRenewalPause{5};
 
 }  // namespace
 
-JwtSvidCache::JwtSvidCache(asio::any_io_executor executor, const Clock& clock, SignJwtSvid sign, Options options)
+JwtSvidCache::JwtSvidCache(asio::any_io_executor executor,
+                           const Clock& clock,
+                           SignJwtSvid sign,
+                           Options options)
     : executor_(executor),
       clock_(clock),
       sign_(std::move(sign)),
@@ -82,7 +85,8 @@ Task<void> JwtSvidCache::Sign(Key key, std::shared_ptr<Flight> flight) {
       co_await sign_(key.entry_id, key.audience, Deadline::After(options_.sign_timeout));
   flights_.erase(key);
   if (!signed_svid.ok()) {
-    LogWarn("Could not renew a JWT-SVID", {{"entry_id", key.entry_id}, {"error", signed_svid.error()}});
+    LogWarn("Could not renew a JWT-SVID",
+            {{"entry_id", key.entry_id}, {"error", signed_svid.error()}});
     flight->outcome.Set(std::make_shared<const Outcome>(std::move(signed_svid).error()));
     co_return;
   }
@@ -125,7 +129,9 @@ void JwtSvidCache::Prune(const EntryMap& still_there, const std::set<std::string
   }
 }
 
-void JwtSvidCache::Start() { tasks_.Spawn("renew JWT-SVIDs ahead", RenewAhead()); }
+void JwtSvidCache::Start() {
+  tasks_.Spawn("renew JWT-SVIDs ahead", RenewAhead());
+}
 
 Task<void> JwtSvidCache::RenewAhead() {
   while (true) {
@@ -148,7 +154,8 @@ Task<void> JwtSvidCache::RenewAhead() {
       wake_.expires_at(SteadyTime::max());
     } else {
       // No finer than 100 ms, so that a burst of changes is one pass.
-      wake_.expires_after(std::max<WallTime::duration>(next - clock_.Now(), std::chrono::milliseconds(100)));
+      wake_.expires_after(
+          std::max<WallTime::duration>(next - clock_.Now(), std::chrono::milliseconds(100)));
     }
     boost::system::error_code woken;
     co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, woken));

@@ -24,13 +24,13 @@ namespace credence {
 using SharedJwtSvid = std::shared_ptr<const JwtSvid>;
 
 /// Signs one JWT-SVID at the server.
-using SignJwtSvid =
-    std::function<Task<Result<JwtSvid>>(std::string entry_id, std::vector<std::string> audience, Deadline deadline)>;
+using SignJwtSvid = std::function<Task<Result<JwtSvid>>(
+    std::string entry_id, std::vector<std::string> audience, Deadline deadline)>;
 
-/// JWT-SVIDs per entry and audience. A valid one is always answered at once; renewal happens in the background at
-/// half of its life, as long as it is being asked for. Callers who find none wait for one shared request.
-/// A token that carries a jti is meant to be used once and is handed to one caller only.
-/// Threads: core thread.
+/// JWT-SVIDs per entry and audience. A valid one is always answered at once; renewal happens in the
+/// background at half of its life, as long as it is being asked for. Callers who find none wait for
+/// one shared request. A token that carries a jti is meant to be used once and is handed to one
+/// caller only. Threads: core thread.
 class JwtSvidCache {
  public:
   struct Options {
@@ -40,13 +40,19 @@ class JwtSvidCache {
     std::chrono::seconds sign_timeout{30};
   };
 
-  JwtSvidCache(asio::any_io_executor executor, const Clock& clock, SignJwtSvid sign, Options options);
+  JwtSvidCache(asio::any_io_executor executor,
+               const Clock& clock,
+               SignJwtSvid sign,
+               Options options);
 
   /// Errors: those of signing; kDeadlineExceeded.
-  Task<Result<SharedJwtSvid>> Get(SharedEntry entry, std::vector<std::string> audience, Deadline deadline);
+  Task<Result<SharedJwtSvid>> Get(SharedEntry entry,
+                                  std::vector<std::string> audience,
+                                  Deadline deadline);
 
-  /// Drops tokens of entries that `still_there` no longer holds and tokens signed by a key that is not among
-  /// `key_ids` (a withdrawn authority); an empty set of keys means that they are not known and drops nothing.
+  /// Drops tokens of entries that `still_there` no longer holds and tokens signed by a key that is
+  /// not among `key_ids` (a withdrawn authority); an empty set of keys means that they are not
+  /// known and drops nothing.
   void Prune(const EntryMap& still_there, const std::set<std::string>& key_ids);
 
   std::size_t size() const { return tokens_.size(); }

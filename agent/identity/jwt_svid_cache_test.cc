@@ -20,12 +20,13 @@ using testing::HasSubstr;
 class JwtSvidCacheTest : public testing::Test {
  protected:
   JwtSvidCacheTest()
-      : cache_(io_.get_executor(),
-               clock_,
-               [this](std::string entry_id, std::vector<std::string> audience, Deadline /*deadline*/) {
-                 return Sign(std::move(entry_id), std::move(audience));
-               },
-               {.max_size = 3}) {}
+      : cache_(
+            io_.get_executor(),
+            clock_,
+            [this](std::string entry_id, std::vector<std::string> audience, Deadline /*deadline*/) {
+              return Sign(std::move(entry_id), std::move(audience));
+            },
+            {.max_size = 3}) {}
 
   ~JwtSvidCacheTest() override { RunTask(io_, cache_.Stop()); }
 
@@ -55,7 +56,8 @@ class JwtSvidCacheTest : public testing::Test {
   }
 
   Result<SharedJwtSvid> Get(SharedEntry entry, std::vector<std::string> audience = {"aud"}) {
-    return RunTask(io_, cache_.Get(std::move(entry), std::move(audience), Deadline::After(seconds(5))));
+    return RunTask(io_,
+                   cache_.Get(std::move(entry), std::move(audience), Deadline::After(seconds(5))));
   }
 
   /// Gives background tasks time for several signatures.

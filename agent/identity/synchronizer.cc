@@ -93,7 +93,8 @@ Task<Result<BundleSet>> Synchronizer::FetchFederated(SharedEntries entries, Dead
     if (bundle->has_value()) {
       bundles.emplace(domain.name(), std::make_shared<const TrustBundle>(**std::move(bundle)));
     } else {
-      LogWarn("The server has no bundle of a federated trust domain", {{"trust_domain", domain.name()}});
+      LogWarn("The server has no bundle of a federated trust domain",
+              {{"trust_domain", domain.name()}});
     }
   }
   co_return bundles;

@@ -20,8 +20,8 @@ struct SyncStatus {
   std::string error;
 };
 
-/// Brings entries and bundles up to date with the server, again and again. A sync that fails changes nothing in
-/// what is served. Threads: core thread.
+/// Brings entries and bundles up to date with the server, again and again. A sync that fails
+/// changes nothing in what is served. Threads: core thread.
 class Synchronizer {
  public:
   struct Options {

@@ -55,7 +55,8 @@ X509Signer::X509Signer(IdentityStore& store,
       wake_(std::move(executor), SteadyTime::max()),
       batch_size_(ServerClient::kMaxX509Requests) {}
 
-X509Signer::Hold::Hold(X509Signer& signer, const std::vector<SharedEntry>& entries) : signer_(&signer) {
+X509Signer::Hold::Hold(X509Signer& signer, const std::vector<SharedEntry>& entries)
+    : signer_(&signer) {
   const WallTime now = signer.clock_.Now();
   bool missing = false;
   for (const SharedEntry& entry : entries) {
@@ -119,11 +120,13 @@ std::vector<SharedEntry> X509Signer::Due() {
   const SharedEntries& entries = store_.entries();
   std::erase_if(pause_until_, [&](const auto& pause) { return pause.second <= now; });
   std::erase_if(used_, [&](const auto& use) {
-    return use.second.holders == 0 && (use.second.last + kUseLasts < now || !entries->contains(use.first));
+    return use.second.holders == 0 &&
+           (use.second.last + kUseLasts < now || !entries->contains(use.first));
   });
   std::vector<SharedEntry> wanted;
   std::vector<SharedEntry> ahead;
-  std::size_t room = options_.cache_max_size - std::min(options_.cache_max_size, store_.x509_svids().size());
+  std::size_t room =
+      options_.cache_max_size - std::min(options_.cache_max_size, store_.x509_svids().size());
   for (const auto& [id, entry] : *entries) {
     if (!NeedsSigning(entry, now)) {
       continue;
@@ -147,7 +150,8 @@ Task<void> X509Signer::SignBatch(std::vector<SharedEntry> batch) {
     spiffe_ids.push_back(entry->spiffe_id.text());
   }
   const KeyType key_type = options_.key_type;
-  // Named first: GCC 12 destroys a capturing lambda twice that is written inside a co_await expression.
+  // Named first: GCC 12 destroys a capturing lambda twice that is written inside a co_await
+  // expression.
   auto make_keys = [key_type, spiffe_ids] { return MakeKeys(key_type, spiffe_ids); };
   auto keys = co_await RunOn(pool_, std::move(make_keys));
   if (!keys.ok()) {
@@ -164,7 +168,8 @@ Task<void> X509Signer::SignBatch(std::vector<SharedEntry> batch) {
   auto chains = co_await server_.SignX509(std::move(requests), Deadline::After(kSignTimeout));
   if (!chains.ok()) {
     batch_size_ = std::max<std::size_t>(1, batch_size_ / 2);
-    LogWarn("Could not get X509-SVIDs signed", {{"count", attempts.size()}, {"error", chains.error()}});
+    LogWarn("Could not get X509-SVIDs signed",
+            {{"count", attempts.size()}, {"error", chains.error()}});
     co_await Sleep(Jitter(kRetryPause, 0.1));
     co_return;
   }
@@ -182,17 +187,22 @@ void X509Signer::Keep(const Attempt& attempt, SignedX509 chain) {
   }
   if (!chain.ok()) {
     pause_until_[entry.id] = clock_.Now() + kRetryPause;
-    LogWarn("The server refused an X509-SVID",
-            {{"entry_id", entry.id}, {"spiffe_id", entry.spiffe_id.text()}, {"error", chain.error()}});
+    LogWarn(
+        "The server refused an X509-SVID",
+        {{"entry_id", entry.id}, {"spiffe_id", entry.spiffe_id.text()}, {"error", chain.error()}});
     return;
   }
   if (!store_.entries()->contains(entry.id)) {
     return;
   }
   auto held = std::make_shared<HeldX509Svid>(HeldX509Svid{
-      X509Svid{*std::move(chain), std::make_shared<const SecretBytes>(attempt.key.ToPkcs8())}, entry.revision, {}});
-  held->renew_at = RenewalTime(
-      held->svid.chain.not_before, held->svid.chain.not_after, DrawJitter(), options_.availability_target);
+      X509Svid{*std::move(chain), std::make_shared<const SecretBytes>(attempt.key.ToPkcs8())},
+      entry.revision,
+      {}});
+  held->renew_at = RenewalTime(held->svid.chain.not_before,
+                               held->svid.chain.not_after,
+                               DrawJitter(),
+                               options_.availability_target);
   LogDebug("X509-SVID signed",
            {{"entry_id", entry.id},
             {"spiffe_id", entry.spiffe_id.text()},
@@ -201,7 +211,8 @@ void X509Signer::Keep(const Attempt& attempt, SignedX509 chain) {
 }
 
 void X509Signer::EvictUnused() {
-  std::size_t excess = store_.x509_svids().size() - std::min(options_.cache_max_size, store_.x509_svids().size());
+  std::size_t excess =
+      store_.x509_svids().size() - std::min(options_.cache_max_size, store_.x509_svids().size());
   std::vector<std::string> unused;
   for (const auto& [id, svid] : store_.x509_svids()) {
     if (excess == 0) {
@@ -247,7 +258,8 @@ Task<void> X509Signer::WaitForWork() {
     wake_.expires_at(SteadyTime::max());
   } else {
     // No finer than 100 ms, so that neighbours renew in one batch.
-    wake_.expires_after(std::max<WallTime::duration>(next - clock_.Now(), std::chrono::milliseconds(100)));
+    wake_.expires_after(
+        std::max<WallTime::duration>(next - clock_.Now(), std::chrono::milliseconds(100)));
   }
   boost::system::error_code woken;
   co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, woken));

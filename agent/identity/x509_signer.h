@@ -18,9 +18,9 @@
 
 namespace credence {
 
-/// Keeps the store's X509-SVIDs signed: ahead of demand up to a soft cap, at once for entries that a caller waits
-/// for, again at half of their life, when their entry changed or when they no longer chain to the bundle.
-/// Threads: core thread; keys are made on the pool.
+/// Keeps the store's X509-SVIDs signed: ahead of demand up to a soft cap, at once for entries that
+/// a caller waits for, again at half of their life, when their entry changed or when they no longer
+/// chain to the bundle. Threads: core thread; keys are made on the pool.
 class X509Signer {
  public:
   struct Options {
@@ -89,8 +89,8 @@ class X509Signer {
   const Clock& clock_;
   Options options_;
   asio::steady_timer wake_;
-  /// Entry ids that callers hold, with how many do. Lingers a while at zero, so that callers who come and go
-  /// find their SVID.
+  /// Entry ids that callers hold, with how many do. Lingers a while at zero, so that callers who
+  /// come and go find their SVID.
   std::map<std::string, Use, std::less<>> used_;
   /// Entry ids that the server refused, with when to try again.
   std::map<std::string, WallTime, std::less<>> pause_until_;

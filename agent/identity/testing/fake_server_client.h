@@ -20,12 +20,14 @@ inline RegistrationEntry MakeEntry(const std::string& id, const std::string& sel
                            .revision = 1};
 }
 
-/// A server in memory: signs certificates that are labels, counts, refuses and goes away when told to.
+/// A server in memory: signs certificates that are labels, counts, refuses and goes away when told
+/// to.
 class FakeServerClient final : public ServerClient {
  public:
   explicit FakeServerClient(const Clock& clock) : clock_(clock) {}
 
-  Task<Result<EntrySyncResult>> SyncEntries(SharedEntries /*known*/, Deadline /*deadline*/) override {
+  Task<Result<EntrySyncResult>> SyncEntries(SharedEntries /*known*/,
+                                            Deadline /*deadline*/) override {
     if (away) {
       co_return Error(Code::kUnavailable, "server away");
     }
@@ -35,20 +37,25 @@ class FakeServerClient final : public ServerClient {
   }
 
   Task<Result<TrustBundle>> FetchBundle(Deadline /*deadline*/) override {
-    TrustBundle bundle{.trust_domain = TrustDomain::Parse("example.org").value(), .x509_authorities = {"root"}, .jwt_authorities = {{"k1", "spki"}}};
+    TrustBundle bundle{.trust_domain = TrustDomain::Parse("example.org").value(),
+                       .x509_authorities = {"root"},
+                       .jwt_authorities = {{"k1", "spki"}}};
     co_return bundle;
   }
 
-  Task<Result<std::optional<TrustBundle>>> FetchFederatedBundle(TrustDomain domain, Deadline /*deadline*/) override {
+  Task<Result<std::optional<TrustBundle>>> FetchFederatedBundle(TrustDomain domain,
+                                                                Deadline /*deadline*/) override {
     federated_asked.insert(domain.name());
     if (domain.name() == "unknown.org") {
       co_return std::optional<TrustBundle>();
     }
-    std::optional<TrustBundle> bundle = TrustBundle{.trust_domain = domain, .x509_authorities = {"foreign"}};
+    std::optional<TrustBundle> bundle =
+        TrustBundle{.trust_domain = domain, .x509_authorities = {"foreign"}};
     co_return bundle;
   }
 
-  Task<Result<std::vector<SignedX509>>> SignX509(std::vector<X509Request> requests, Deadline /*deadline*/) override {
+  Task<Result<std::vector<SignedX509>>> SignX509(std::vector<X509Request> requests,
+                                                 Deadline /*deadline*/) override {
     if (away) {
       co_return Error(Code::kUnavailable, "server away");
     }
@@ -60,15 +67,18 @@ class FakeServerClient final : public ServerClient {
         continue;
       }
       const std::string signed_for = request.entry_id == forged ? "someone-else" : request.entry_id;
-      answers.emplace_back(X509SvidChain{SpiffeId::Parse("spiffe://example.org/" + signed_for).value(),
-                                         {"certificate " + std::to_string(++serial)},
-                                         clock_.Now(),
-                                         clock_.Now() + std::chrono::hours(1)});
+      answers.emplace_back(
+          X509SvidChain{SpiffeId::Parse("spiffe://example.org/" + signed_for).value(),
+                        {"certificate " + std::to_string(++serial)},
+                        clock_.Now(),
+                        clock_.Now() + std::chrono::hours(1)});
     }
     co_return answers;
   }
 
-  Task<Result<JwtSvid>> NewJwtSvid(std::string entry_id, std::vector<std::string> audience, Deadline) override {
+  Task<Result<JwtSvid>> NewJwtSvid(std::string entry_id,
+                                   std::vector<std::string> audience,
+                                   Deadline) override {
     ++jwts;
     const std::string signed_for = entry_id == forged ? "someone-else" : entry_id;
     JwtSvid svid{.id = SpiffeId::Parse("spiffe://example.org/" + signed_for).value(),
@@ -83,7 +93,9 @@ class FakeServerClient final : public ServerClient {
     co_return svid;
   }
 
-  Task<Result<void>> PostStatus(std::string /*version*/, Deadline /*deadline*/) override { co_return Ok(); }
+  Task<Result<void>> PostStatus(std::string /*version*/, Deadline /*deadline*/) override {
+    co_return Ok();
+  }
 
   bool away = false;
   EntryMap entries;
