@@ -368,7 +368,7 @@ TEST(ResourceBoundsTest, MistakesAndSettingsAreBounded) {
   EXPECT_THAT(
       MistakesOf(Destination("{name: kv}", "{adapter: openbao, settings: {" + settings + "}}")),
       testing::Contains(
-          "kv.yaml:4:30: Destination kv: spec.settings: expected at most 200 settings"));
+          "kv.yaml:4:36: Destination kv: spec.settings: expected at most 200 settings"));
 }
 
 }  // namespace
