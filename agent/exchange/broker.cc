@@ -246,7 +246,9 @@ Task<BrokerAnswer> Broker::Core::Finish(Request request,
                                         std::shared_ptr<CredentialSlot> slot,
                                         std::shared_ptr<Flight> flight) {
   const ExchangeResult& result = flight->result;
-  if (!result.credential && !result.may_pass) {
+  // While a vendor is away, what it gave before is better than nothing.
+  const bool old_will_do = result.may_pass && !result.unlogged;
+  if (!slot->credential || (!result.credential && !old_will_do)) {
     request.answer.refusal = result.refusal;
     co_return std::move(request.answer);
   }
@@ -256,12 +258,11 @@ Task<BrokerAnswer> Broker::Core::Finish(Request request,
   if (!decision.allowed) {
     co_return co_await Refuse(std::move(request), std::move(decision.refusal));
   }
-  if (!cache_.Holds(*slot) || !slot->MadeFor(*decision.allowed->destination)) {
+  if (!slot->MadeFor(*decision.allowed->destination)) {
     request.answer.refusal = Changed(request.query.destination);
     co_return std::move(request.answer);
   }
-  // While a vendor is away, what it gave before is better than nothing.
-  if (!slot->credential || slot->Life(decision.allowed->max_ttl).expires_at <= clock_.Now()) {
+  if (slot->Life(decision.allowed->max_ttl).expires_at <= clock_.Now()) {
     request.answer.refusal = result.refusal;
     co_return std::move(request.answer);
   }

@@ -95,10 +95,7 @@ SharedCredential Broker::Core::RenewableOf(const CredentialSlot& slot) const {
 void Broker::Core::Land(CredentialSlot& slot, const ExchangeResult& result) {
   const WallTime now = clock_.Now();
   if (result.credential) {
-    const bool renewed = slot.credential && slot.credential->renewable && !slot.max_ttl &&
-                         slot.credential->accessor == result.credential->accessor &&
-                         !result.credential->accessor.empty();
-    if (!renewed) {
+    if (!result.renewed) {
       slot.exchanged_life = result.credential->expires_at - result.credential->issued_at;
     }
     // The first callers of an exchange count as users; those of a refresh are yet to come.

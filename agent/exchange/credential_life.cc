@@ -38,8 +38,11 @@ bool CredentialLife::Serves(WallTime now, std::chrono::seconds min_ttl) const {
   if (now >= ServedUntil()) {
     return false;
   }
+  // Callers may ask for any number of seconds; more than this would not fit into nanoseconds.
+  constexpr std::chrono::seconds kMost = std::chrono::hours(24 * 365);
   const nanoseconds life = expires_at - issued_at;
-  const nanoseconds wanted = std::min<nanoseconds>(min_ttl, life / 5 * 4);
+  const nanoseconds wanted =
+      std::min<nanoseconds>(std::clamp(min_ttl, std::chrono::seconds(0), kMost), life / 5 * 4);
   return nanoseconds(expires_at - now) >= wanted;
 }
 

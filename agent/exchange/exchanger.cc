@@ -175,12 +175,14 @@ Task<ExchangeResult> Exchanger::Run(ExchangeOrder order,
   while (true) {
     Attempted attempted = co_await Attempt(order, patience->end);
     if (attempted.credential) {
-      co_return ExchangeResult{.credential = std::move(attempted.credential)};
+      co_return ExchangeResult{.credential = std::move(attempted.credential),
+                               .renewed = order.renew != nullptr};
     }
     if (attempted.final) {
       ExchangeResult result{.refusal = *std::move(attempted.final)};
       result.may_pass = result.refusal.code == Code::kUnavailable ||
                         result.refusal.code == Code::kDeadlineExceeded;
+      result.unlogged = attempted.unlogged;
       co_return result;
     }
     if (order.renew && !MayPass(attempted.error.failure)) {
@@ -321,7 +323,7 @@ Task<Exchanger::Attempted> Exchanger::Conclude(ExchangeOrder order,
   }
   const auto written = co_await audit_.Write(std::move(event));
   if (!written.ok()) {
-    co_return Attempted{.final = AuditRefusal(written.error())};
+    co_return Unlogged(written.error());
   }
   co_return Attempted{.credential = std::move(outcome.credential),
                       .error = std::move(outcome.error)};
@@ -335,9 +337,16 @@ Task<Exchanger::Attempted> Exchanger::ConcludeWithoutSvid(ExchangeOrder order, E
       fmt::format("no JWT-SVID for destination {}: {}", order.destination, error.message());
   const auto written = co_await audit_.Write(std::move(event));
   if (!written.ok()) {
-    co_return Attempted{.final = AuditRefusal(written.error())};
+    co_return Unlogged(written.error());
   }
   co_return Attempted{.final = BrokerRefusal{.code = error.code(), .fact = fact}};
+}
+
+Exchanger::Attempted Exchanger::Unlogged(const Error& error) {
+  Attempted attempted;
+  attempted.final = AuditRefusal(error);
+  attempted.unlogged = true;
+  return attempted;
 }
 
 BrokerRefusal AuditRefusal(const Error& error) {

@@ -52,6 +52,10 @@ struct ExchangeResult {
   /// The failure may pass by itself, so a credential that is still valid goes on being served and
   /// refreshed.
   bool may_pass = false;
+  /// The audit log failed: nothing may be handed out, not even a credential from before.
+  bool unlogged = false;
+  /// `credential` came of a renewal.
+  bool renewed = false;
   /// Do not ask the vendor again for this long.
   std::chrono::milliseconds remember{0};
 };
@@ -97,6 +101,7 @@ class Exchanger {
     SharedCredential credential;
     /// Set when another attempt makes no sense.
     std::optional<BrokerRefusal> final;
+    bool unlogged = false;
     ExchangeError error;
   };
 
@@ -106,6 +111,7 @@ class Exchanger {
   Task<Attempted> Conclude(ExchangeOrder order, std::string action, ExchangeOutcome outcome);
   Task<Attempted> ConcludeWithoutSvid(ExchangeOrder order, Error error);
   Task<Result<JwtSvid>> FreshSvid(ExchangeOrder order, Deadline deadline);
+  static Attempted Unlogged(const Error& error);
   ExchangeResult GiveUp(const ExchangeOrder& order,
                         const ExchangeError& error,
                         std::chrono::milliseconds remember) const;

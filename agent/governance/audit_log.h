@@ -58,7 +58,8 @@ class AuditLog final : public AuditSink {
   /// Why the last write failed, naming the path; "" if it did not. For status.
   const std::string& error() const { return write_error_.empty() ? sync_error_ : write_error_; }
 
-  /// Writes what is queued and takes no more. May be called more than once.
+  /// Writes what is queued and takes no more. To be awaited before destruction; may be called more
+  /// than once.
   Task<void> Stop();
 
  private:

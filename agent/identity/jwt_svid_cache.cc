@@ -64,7 +64,9 @@ SharedJwtSvid JwtSvidCache::FindValid(const Key& key) {
     return nullptr;
   }
   Token& token = found->second;
-  if (!std::exchange(token.used, true)) {
+  // Also when it is overdue: the machine's clock may have jumped while the renewal slept.
+  const bool overdue = token.renew_at <= clock_.Now();
+  if (!std::exchange(token.used, true) || overdue) {
     wake_.cancel();
   }
   recency_.splice(recency_.begin(), recency_, token.recency);

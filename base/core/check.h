@@ -11,9 +11,9 @@ namespace credence {
 }  // namespace credence
 
 /// Terminates when a belief about our own code is false. Never for input: that is a Result.
-#define CREDENCE_CHECK(condition)                                                    \
-  do {                                                                               \
-    if (!(condition)) {                                                              \
-      ::credence::CheckFailed(#condition, std::source_location::current());          \
-    }                                                                                \
+#define CREDENCE_CHECK(condition)                                           \
+  do {                                                                      \
+    if (!(condition)) {                                                     \
+      ::credence::CheckFailed(#condition, std::source_location::current()); \
+    }                                                                       \
   } while (false)

@@ -43,8 +43,8 @@ class FakeClock final : public Clock {
 
 /// Seconds since the Unix epoch, rounded down.
 std::int64_t ToUnixSeconds(WallTime time);
-/// Times before 1684 and after 2255 become those years, so that a certificate "for ever" neither overflows here nor
-/// when a few years are added.
+/// Times before 1684 and after 2255 become those years, so that a certificate "for ever" neither
+/// overflows here nor when a few years are added.
 WallTime FromUnixSeconds(std::int64_t seconds);
 
 /// RFC 3339 in UTC with whole seconds: "2026-11-22T02:30:00Z".
@@ -55,8 +55,8 @@ std::string FormatRfc3339Millis(WallTime time);
 /// Errors: kInvalidArgument.
 Result<WallTime> ParseTime(std::string_view text);
 
-/// Reads "250ms", "30s", "10m", "2h", "1h30m" (Go's duration text without fractions). Never negative, at most
-/// ten years. Errors: kInvalidArgument.
+/// Reads "250ms", "30s", "10m", "2h", "1h30m" (Go's duration text without fractions). Never
+/// negative, at most ten years. Errors: kInvalidArgument.
 Result<std::chrono::milliseconds> ParseDuration(std::string_view text);
 /// The shortest such text: "1h30m", "250ms", "0s".
 std::string FormatDuration(std::chrono::milliseconds duration);

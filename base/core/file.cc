@@ -16,7 +16,8 @@ namespace credence {
 namespace {
 
 Error FromErrno(int error_number, std::string_view what, std::string_view path) {
-  return Error(CodeFromErrno(error_number), fmt::format("{} {}: {}", what, path, ErrnoText(error_number)));
+  return Error(CodeFromErrno(error_number),
+               fmt::format("{} {}: {}", what, path, ErrnoText(error_number)));
 }
 
 struct OpenedFile {
@@ -30,7 +31,7 @@ Result<OpenedFile> OpenRegular(const std::string& path, std::size_t max_bytes) {
   if (!fd.valid()) {
     return FromErrno(errno, "open", path);
   }
-  struct stat info {};
+  struct stat info{};
   if (fstat(fd.get(), &info) != 0) {
     return FromErrno(errno, "stat", path);
   }
@@ -39,7 +40,8 @@ Result<OpenedFile> OpenRegular(const std::string& path, std::size_t max_bytes) {
   }
   const auto size = static_cast<std::size_t>(info.st_size);
   if (size > max_bytes) {
-    return Error(Code::kOutOfRange, fmt::format("{} has {} bytes; at most {} are read", path, size, max_bytes));
+    return Error(Code::kOutOfRange,
+                 fmt::format("{} has {} bytes; at most {} are read", path, size, max_bytes));
   }
   return OpenedFile{std::move(fd), size};
 }
@@ -174,7 +176,8 @@ Result<void> WriteFileAtomically(const std::string& path, std::string_view conte
     return FromErrno(error_number, "replace", path);
   }
   const std::string folder = std::filesystem::path(path).parent_path();
-  const UniqueFd fd(open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd fd(
+      open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.valid() || fsync(fd.get()) != 0) {
     return FromErrno(errno, "sync folder of", path);
   }
@@ -189,7 +192,7 @@ Result<void> MakeDirectories(const std::string& path, mode_t mode) {
       return FromErrno(errno, "create folder", sofar);
     }
   }
-  struct stat info {};
+  struct stat info{};
   if (stat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
     return Error(Code::kInvalidArgument, fmt::format("{} is not a folder", path));
   }

@@ -34,7 +34,8 @@ class Latch {
     if (set_) {
       co_return true;
     }
-    asio::steady_timer timer(co_await asio::this_coro::executor, deadline.time());
+    const auto executor = co_await asio::this_coro::executor;
+    asio::steady_timer timer(executor, deadline.time());
     const Registration registration(waiters_, timer);
     boost::system::error_code woken;
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, woken));

@@ -14,13 +14,14 @@ namespace credence {
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
 enum class LogFormat { kText, kJson };
 
-/// One fact of a log line. The value is any formattable thing; a secret does not compile. Control characters
-/// and quotes in it are escaped when written, so that foreign text cannot forge a line.
+/// One fact of a log line. The value is any formattable thing; a secret does not compile. Control
+/// characters and quotes in it are escaped when written, so that foreign text cannot forge a line.
 struct LogField {
   template <class T>
   LogField(std::string_view field_key, const T& field_value)
       : key(field_key), value(fmt::format("{}", field_value)) {}
-  LogField(std::string_view field_key, const Error& error) : key(field_key), value(error.ToString()) {}
+  LogField(std::string_view field_key, const Error& error)
+      : key(field_key), value(error.ToString()) {}
 
   std::string_view key;
   std::string value;
@@ -39,7 +40,8 @@ Result<void> SetUpLog(const LogOptions& options);
 /// Opens the log file again after rotation. A failure keeps the old one and is logged there.
 void ReopenLog();
 
-/// "debug", "info", "warn" ("warning"), "error", "fatal" and "panic" in any case, as SPIRE's log_level.
+/// "debug", "info", "warn" ("warning"), "error", "fatal" and "panic" in any case, as SPIRE's
+/// log_level.
 Result<LogLevel> ParseLogLevel(std::string_view text);
 
 bool LogEnabled(LogLevel level);

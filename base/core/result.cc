@@ -29,7 +29,9 @@ std::string_view CodeName(Code code) {
   return index < kNames.size() ? kNames[index] : kNames[2];
 }
 
-std::string Error::ToString() const { return std::string(CodeName(code_)) + ": " + message_; }
+std::string Error::ToString() const {
+  return std::string(CodeName(code_)) + ": " + message_;
+}
 
 Error Error::Wrap(std::string_view context) && {
   std::string wrapped(context);
@@ -38,6 +40,8 @@ Error Error::Wrap(std::string_view context) && {
   return Error(code_, std::move(wrapped));
 }
 
-std::ostream& operator<<(std::ostream& out, const Error& error) { return out << error.ToString(); }
+std::ostream& operator<<(std::ostream& out, const Error& error) {
+  return out << error.ToString();
+}
 
 }  // namespace credence

@@ -11,10 +11,9 @@
 namespace credence {
 
 /// Names and numbers of the gRPC canonical codes, so that mapping to a status is a cast.
-/// Pick by what the caller should do: retry (kUnavailable), fix the input (kInvalidArgument), give up
-/// for this caller (kPermissionDenied, kNotFound), wait for set-up (kFailedPrecondition), report a bug
-/// (kInternal). kUnknown is for foreign code only.
-/// Source: grpc/doc/statuscodes.md.
+/// Pick by what the caller should do: retry (kUnavailable), fix the input (kInvalidArgument), give
+/// up for this caller (kPermissionDenied, kNotFound), wait for set-up (kFailedPrecondition), report
+/// a bug (kInternal). kUnknown is for foreign code only. Source: grpc/doc/statuscodes.md.
 enum class Code {
   kOk = 0,
   kCancelled = 1,
@@ -38,8 +37,8 @@ enum class Code {
 /// "INVALID_ARGUMENT" and so on; "UNKNOWN" for a number outside the table.
 std::string_view CodeName(Code code);
 
-/// Why something failed: a code for the program, a message for the human. Messages start in lower case,
-/// have no full stop, name the object, and carry no secret. An Error is never kOk.
+/// Why something failed: a code for the program, a message for the human. Messages start in lower
+/// case, have no full stop, name the object, and carry no secret. An Error is never kOk.
 class [[nodiscard]] Error {
  public:
   Error(Code code, std::string message) : code_(code), message_(std::move(message)) {
@@ -62,16 +61,18 @@ class [[nodiscard]] Error {
 
 std::ostream& operator<<(std::ostream& out, const Error& error);
 
-/// A value or an Error. A default Result is a failure ("never set"), so a forgotten assignment cannot pass
-/// for success.
+/// A value or an Error. A default Result is a failure ("never set"), so a forgotten assignment
+/// cannot pass for success.
 template <class T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
 
   Result() : error_(Error(Code::kInternal, "result was never set")) {}
-  Result(T value) : value_(std::move(value)) {}          // NOLINT(google-explicit-constructor): `return value;`
-  Result(Error error) : error_(std::move(error)) {}      // NOLINT(google-explicit-constructor): `return Error(...);`
+  Result(T value)
+      : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor): `return value;`
+  Result(Error error)
+      : error_(std::move(error)) {}  // NOLINT(google-explicit-constructor): `return Error(...);`
 
   bool ok() const { return value_.has_value(); }
 
@@ -118,7 +119,8 @@ class [[nodiscard]] Result<void> {
   using value_type = void;
 
   Result() : error_(Error(Code::kInternal, "result was never set")) {}
-  Result(Error error) : error_(std::move(error)) {}  // NOLINT(google-explicit-constructor): `return Error(...);`
+  Result(Error error)
+      : error_(std::move(error)) {}  // NOLINT(google-explicit-constructor): `return Error(...);`
 
   static Result Ok() {
     Result result;
@@ -143,6 +145,8 @@ class [[nodiscard]] Result<void> {
 };
 
 /// `return Ok();` in a function that returns Result<void>.
-inline Result<void> Ok() { return Result<void>::Ok(); }
+inline Result<void> Ok() {
+  return Result<void>::Ok();
+}
 
 }  // namespace credence

@@ -1,7 +1,5 @@
 #include "base/core/secret_bytes.h"
 
-#include <openssl/crypto.h>
-
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -10,17 +8,22 @@
 #include <string>
 #include <utility>
 
+#include <openssl/crypto.h>
+
 #include "base/core/check.h"
 
 namespace credence {
 namespace {
 
-// OpenSSL's secure heap: one mapping with guard pages, locked page by page when first touched, left out of core
-// dumps. 16 MiB is address space, not memory. What does not fit gets a locked mapping of its own.
+// OpenSSL's secure heap: one mapping with guard pages, locked page by page when first touched, left
+// out of core dumps. 16 MiB is address space, not memory. What does not fit gets a locked mapping
+// of its own.
 constexpr std::size_t kSecureHeapBytes = std::size_t{16} << 20;
 constexpr std::size_t kSmallestChunk = 32;
 
-bool InSecureHeap(const void* data) { return CRYPTO_secure_allocated(data) == 1; }
+bool InSecureHeap(const void* data) {
+  return CRYPTO_secure_allocated(data) == 1;
+}
 
 std::uint8_t* Allocate(std::size_t size) {
   if (CRYPTO_secure_malloc_initialized() == 1) {
@@ -30,7 +33,8 @@ std::uint8_t* Allocate(std::size_t size) {
   }
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   CREDENCE_CHECK(memory != MAP_FAILED);
-  // Best effort: an unprivileged command line has a small RLIMIT_MEMLOCK; wiping and no dumps still hold.
+  // Best effort: an unprivileged command line has a small RLIMIT_MEMLOCK; wiping and no dumps still
+  // hold.
   (void)mlock(memory, size);
   (void)madvise(memory, size, MADV_DONTDUMP);
   return static_cast<std::uint8_t*>(memory);
@@ -67,7 +71,9 @@ SecretBytes& SecretBytes::operator=(SecretBytes&& other) noexcept {
   return *this;
 }
 
-SecretBytes::~SecretBytes() { Release(); }
+SecretBytes::~SecretBytes() {
+  Release();
+}
 
 void SecretBytes::Release() {
   if (data_ == nullptr) {
@@ -108,7 +114,8 @@ void WipeString(std::string& text) {
 }
 
 std::string LockSecretMemory() {
-  if (CRYPTO_secure_malloc_initialized() != 1 && CRYPTO_secure_malloc_init(kSecureHeapBytes, kSmallestChunk) != 1) {
+  if (CRYPTO_secure_malloc_initialized() != 1 &&
+      CRYPTO_secure_malloc_init(kSecureHeapBytes, kSmallestChunk) != 1) {
     return "secret memory could not be locked (raise RLIMIT_MEMLOCK or grant CAP_IPC_LOCK)";
   }
   return "";

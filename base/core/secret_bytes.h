@@ -11,8 +11,9 @@
 
 namespace credence {
 
-/// Bytes that must not leak: kept in memory that is locked against swapping and left out of core dumps, wiped
-/// on destruction, movable but not copyable, and impossible to format (a log line of one does not compile).
+/// Bytes that must not leak: kept in memory that is locked against swapping and left out of core
+/// dumps, wiped on destruction, movable but not copyable, and impossible to format (a log line of
+/// one does not compile).
 class SecretBytes {
  public:
   SecretBytes() = default;
@@ -31,7 +32,8 @@ class SecretBytes {
   std::uint8_t* data() { return data_; }
   const std::uint8_t* data() const { return data_; }
 
-  /// A view for handing the bytes on; it must not outlive this object nor be copied into plain memory.
+  /// A view for handing the bytes on; it must not outlive this object nor be copied into plain
+  /// memory.
   std::string_view Reveal() const;
   std::span<const std::uint8_t> bytes() const { return {data_, size_}; }
 
@@ -70,13 +72,13 @@ class WipeOnExit {
 /// Bytes shared by whoever sends them, wiped when the last one lets go.
 using SharedSecret = std::shared_ptr<const SecretBytes>;
 
-/// Sets up the locked memory. Once, first in main. Returns what could not be had ("" if all is well), for the log:
-/// locking needs RLIMIT_MEMLOCK or CAP_IPC_LOCK.
+/// Sets up the locked memory. Once, first in main. Returns what could not be had ("" if all is
+/// well), for the log: locking needs RLIMIT_MEMLOCK or CAP_IPC_LOCK.
 std::string LockSecretMemory();
 /// No core file of this process or of those it starts from now on. False if the system refuses.
 bool TurnCoreDumpsOff();
-/// LockSecretMemory and TurnCoreDumpsOff, and no attaching by others of our user (PR_SET_DUMPABLE): for the agent, which
-/// nobody has to attest. Returns what could not be had.
+/// LockSecretMemory and TurnCoreDumpsOff, and no attaching by others of our user (PR_SET_DUMPABLE):
+/// for the agent, which nobody has to attest. Returns what could not be had.
 std::string ProtectProcessMemory();
 
 }  // namespace credence

@@ -11,6 +11,8 @@ Task<void> SleepUntil(Deadline deadline) {
   co_await timer.async_wait(asio::use_awaitable);
 }
 
-Task<void> Sleep(std::chrono::nanoseconds duration) { co_await SleepUntil(Deadline::After(duration)); }
+Task<void> Sleep(std::chrono::nanoseconds duration) {
+  co_await SleepUntil(Deadline::After(duration));
+}
 
 }  // namespace credence

@@ -22,11 +22,12 @@
 #include "base/core/deadline.h"
 #include "base/core/result.h"
 
-/// Coroutines of this project: a Task runs on the one core thread unless its name says otherwise. Rules that
-/// the compiler does not enforce (GCC 12 and Asio, each of them reproduced):
+/// Coroutines of this project: a Task runs on the one core thread unless its name says otherwise.
+/// Rules that the compiler does not enforce (GCC 12 and Asio, each of them reproduced):
 ///  - name an awaited value before using it: no co_await in a ternary or an argument list;
 ///  - no capturing lambda as a coroutine; parameters by value;
-///  - a cancelled operation fails once with operation_aborted and the next co_await throws: no awaiting
+///  - a cancelled operation fails once with operation_aborted and the next co_await throws: no
+///  awaiting
 ///    clean-up on the way out.
 namespace credence {
 
@@ -52,21 +53,25 @@ Task<Result<T>> WithDeadline(Deadline deadline, Task<Result<T>> op) {
   co_return Error(Code::kDeadlineExceeded, "deadline reached");
 }
 
-/// Runs `work` (which blocks: procfs, hashing, key generation) on `pool` and resumes the caller where it was.
-/// `work` runs to its end even if the caller is cancelled meanwhile, so it must own what it touches.
-/// `pool` must be joined before the caller's io_context is destroyed: declare it after.
+/// Runs `work` (which blocks: procfs, hashing, key generation) on `pool` and resumes the caller
+/// where it was. `work` runs to its end even if the caller is cancelled meanwhile, so it must own
+/// what it touches. `pool` must be joined before the caller's io_context is destroyed: declare it
+/// after.
 template <std::invocable Work>
 Task<std::invoke_result_t<Work>> RunOn(asio::thread_pool& pool, Work work) {
   using T = std::invoke_result_t<Work>;
   auto initiate = [&pool](auto handler, Work job) {
     auto home = asio::get_associated_executor(handler);
     asio::post(pool,
-               [handler = std::move(handler), job = std::move(job), guard = asio::make_work_guard(home)]() mutable {
+               [handler = std::move(handler),
+                job = std::move(job),
+                guard = asio::make_work_guard(home)]() mutable {
                  T value = job();
                  auto executor = guard.get_executor();
-                 asio::dispatch(executor, [handler = std::move(handler), value = std::move(value)]() mutable {
-                   std::move(handler)(std::move(value));
-                 });
+                 asio::dispatch(executor,
+                                [handler = std::move(handler), value = std::move(value)]() mutable {
+                                  std::move(handler)(std::move(value));
+                                });
                });
   };
   co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(T)>(

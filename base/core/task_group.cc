@@ -5,6 +5,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/multiple_exceptions.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/system/system_error.hpp>
 
@@ -25,6 +26,9 @@ Task<void> StartLater(Task<void> task) {
 std::string DescribeFailure(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
+  } catch (const asio::multiple_exceptions& both) {
+    // Two operations raced and both were cancelled.
+    return DescribeFailure(both.first_exception());
   } catch (const boost::system::system_error& failure) {
     return failure.code() == asio::error::operation_aborted ? "" : failure.what();
   } catch (const std::exception& failure) {
@@ -37,16 +41,19 @@ std::string DescribeFailure(const std::exception_ptr& error) {
 TaskGroup::TaskGroup(asio::any_io_executor executor)
     : executor_(std::move(executor)), idle_(executor_, SteadyTime::max()) {}
 
-TaskGroup::~TaskGroup() { CREDENCE_CHECK(running_.empty()); }
+TaskGroup::~TaskGroup() {
+  CREDENCE_CHECK(running_.empty());
+}
 
 asio::cancellation_signal& TaskGroup::Spawn(std::string name, Task<void> task) {
   const auto entry = running_.emplace(running_.end());
   entry->name = std::move(name);
-  asio::co_spawn(executor_,
-                 StartLater(std::move(task)),
-                 asio::bind_cancellation_slot(entry->cancel.slot(), [this, entry](std::exception_ptr error) {
-                   Ended(entry, std::move(error));
-                 }));
+  asio::co_spawn(
+      executor_,
+      StartLater(std::move(task)),
+      asio::bind_cancellation_slot(entry->cancel.slot(), [this, entry](std::exception_ptr error) {
+        Ended(entry, std::move(error));
+      }));
   return entry->cancel;
 }
 

@@ -12,9 +12,9 @@
 
 namespace credence {
 
-/// Owns running tasks, so that none is orphaned: Stop() cancels all of them and waits for their end.
-/// Destroying a group with running tasks is a bug and terminates.
-/// Threads: all calls on the executor's thread.
+/// Owns running tasks, so that none is orphaned: Stop() cancels all of them and waits for their
+/// end. Destroying a group with running tasks is a bug and terminates. Threads: all calls on the
+/// executor's thread.
 class TaskGroup {
  public:
   explicit TaskGroup(asio::any_io_executor executor);
@@ -22,9 +22,9 @@ class TaskGroup {
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
 
-  /// Starts `task` soon (never inside this call). `name` is for the log line when the task ends by an
-  /// exception other than cancellation, which is a bug. Returns the signal that cancels this one task; it lives until
-  /// the task has ended.
+  /// Starts `task` soon (never inside this call). `name` is for the log line when the task ends by
+  /// an exception other than cancellation, which is a bug. Returns the signal that cancels this one
+  /// task; it lives until the task has ended.
   asio::cancellation_signal& Spawn(std::string name, Task<void> task);
 
   /// Cancels every task and waits until all have ended. May be called more than once.

@@ -11,9 +11,8 @@
 
 namespace credence {
 
-/// A latest value that any number of tasks follow. Values set in quick succession coalesce: a slow follower
-/// sees the newest and misses those between.
-/// Threads: the executor's thread only.
+/// A latest value that any number of tasks follow. Values set in quick succession coalesce: a slow
+/// follower sees the newest and misses those between. Threads: the executor's thread only.
 template <class T>
 class Watch {
  public:
@@ -35,7 +34,8 @@ class Watch {
     while (version_ == seen) {
       boost::system::error_code woken;
       co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
-      // Cancellation of this task and a wake-up look alike here; the state of the task tells them apart.
+      // Cancellation of this task and a wake-up look alike here; the state of the task tells them
+      // apart.
       const auto state = co_await asio::this_coro::cancellation_state;
       if (state.cancelled() != asio::cancellation_type::none) {
         throw boost::system::system_error(asio::error::operation_aborted);

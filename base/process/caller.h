@@ -11,7 +11,8 @@ namespace credence {
 
 /// How sure we are that the process we look at is the one that connected.
 enum class Assurance {
-  /// The pid was opened right after accept() and could have been re-used in between: kernels before 6.5.
+  /// The pid was opened right after accept() and could have been re-used in between: kernels
+  /// before 6.5.
   kOpenedByPid,
   /// The kernel handed over a pidfd of the very process that connected (SO_PEERPIDFD).
   kPinned,
@@ -22,8 +23,8 @@ std::string_view AssuranceName(Assurance assurance);
 /// Errors: kInvalidArgument, naming the words that exist.
 Result<Assurance> ParseAssurance(std::string_view text);
 
-/// The process at the other end of a local socket, as the kernel knew it when it connected. Made once at accept
-/// and passed down; nobody looks a pid up again.
+/// The process at the other end of a local socket, as the kernel knew it when it connected. Made
+/// once at accept and passed down; nobody looks a pid up again.
 struct Caller {
   UniqueFd pidfd;
   pid_t pid = 0;
@@ -33,7 +34,8 @@ struct Caller {
 };
 
 /// Identifies the peer of a connected Unix stream socket.
-/// Errors: kUnauthenticated if the kernel cannot name it in our pid namespace (pid 0), or it ended before it
+/// Errors: kUnauthenticated if the kernel cannot name it in our pid namespace (pid 0), or it ended
+/// before it
 ///   could be pinned on a kernel without SO_PEERPIDFD; kResourceExhausted when out of descriptors.
 /// Source: unix(7) SO_PEERCRED; Linux 6.5 SO_PEERPIDFD; pidfd_open(2).
 Result<Caller> IdentifyCaller(int socket);

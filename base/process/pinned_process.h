@@ -24,15 +24,16 @@ struct ExecutableFile {
   auto operator<=>(const ExecutableFile&) const = default;
 };
 
-/// A caller's /proc folder, held open so that every fact read through it is about the caller and no process that
-/// got its number later. Reads block for microseconds; run them off the core thread when many.
-/// Threads: immutable after Open; any thread.
-/// Source: proc(5); the order of checks was measured against forced pid re-use.
+/// A caller's /proc folder, held open so that every fact read through it is about the caller and no
+/// process that got its number later. Reads block for microseconds; run them off the core thread
+/// when many. Threads: immutable after Open; any thread. Source: proc(5); the order of checks was
+/// measured against forced pid re-use.
 class PinnedProcess {
  public:
-  /// Opens the caller's folder and confirms that the caller lived after the folder was open, so that the folder
-  /// is the caller's. `caller` is borrowed for the life of this object.
-  /// Errors: kUnauthenticated if the process has ended or its effective uid is no longer that of the socket;
+  /// Opens the caller's folder and confirms that the caller lived after the folder was open, so
+  /// that the folder is the caller's. `caller` is borrowed for the life of this object. Errors:
+  /// kUnauthenticated if the process has ended or its effective uid is no longer that of the
+  /// socket;
   ///   kPermissionDenied if procfs hides it.
   static Result<PinnedProcess> Open(std::shared_ptr<const Caller> caller);
 
@@ -47,15 +48,16 @@ class PinnedProcess {
   /// The kernel's text for the executable's path (proc(5) /proc/pid/exe); may end in " (deleted)".
   Result<std::string> ExecutablePath() const;
 
-  /// The executable as the kernel knows it now, without asking a remote or user-space file system, which could hang.
+  /// The executable as the kernel knows it now, without asking a remote or user-space file system,
+  /// which could hang.
   Result<ExecutableFile> StatExecutable() const;
 
   /// Field 22 of "stat": when the process started, in clock ticks since boot.
   Result<std::uint64_t> StartTime() const;
 
-  /// Confirms after all reads that the caller still lives, still runs the executable that it ran at Open, and has
-  /// the uid of the socket. A fact counts only after this has passed.
-  /// Errors: kUnauthenticated naming what changed.
+  /// Confirms after all reads that the caller still lives, still runs the executable that it ran at
+  /// Open, and has the uid of the socket. A fact counts only after this has passed. Errors:
+  /// kUnauthenticated naming what changed.
   Result<void> ConfirmUnchanged() const;
 
  private:

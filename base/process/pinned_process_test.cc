@@ -8,6 +8,7 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -192,9 +193,12 @@ TEST(PinnedProcessTest, ReadingIsBounded) {
     execle("/bin/sleep", "sleep", "60", nullptr, environment.data());
     return 1;
   });
-  const std::string link = fmt::format("/proc/{}/exe", child.pid());
-  ASSERT_TRUE(
-      Eventually([&] { return std::filesystem::read_symlink(link).filename() == "sleep"; }));
+  // The kernel shows the new executable before the new environment.
+  const std::string environment = fmt::format("/proc/{}/environ", child.pid());
+  ASSERT_TRUE(Eventually([&] {
+    std::ifstream file(environment);
+    return std::string(std::istreambuf_iterator<char>(file), {}).size() > 100'000;
+  }));
   const auto process = Pin(child);
   ASSERT_THAT(process, IsOk());
   EXPECT_THAT(process->Read("environ"), FailsWithCode(Code::kOutOfRange));

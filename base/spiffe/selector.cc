@@ -15,7 +15,8 @@ Result<Selector> Selector::Parse(std::string_view text) {
 
 Result<Selector> Selector::FromParts(std::string_view type, std::string_view value) {
   if (type.empty() || value.empty()) {
-    return Error(Code::kInvalidArgument, "a selector needs a type and a value, such as unix:uid:1000");
+    return Error(Code::kInvalidArgument,
+                 "a selector needs a type and a value, such as unix:uid:1000");
   }
   if (type.find(':') != std::string_view::npos) {
     return Error(Code::kInvalidArgument, "a selector type holds no colon");

@@ -9,9 +9,9 @@
 
 namespace credence {
 
-/// One verified fact about a workload or node, written "type:value", such as "unix:uid:1000" (type "unix",
-/// value "uid:1000"). The type holds no colon; neither part is empty.
-/// Source: spire.api.types.Selector.
+/// One verified fact about a workload or node, written "type:value", such as "unix:uid:1000" (type
+/// "unix", value "uid:1000"). The type holds no colon; neither part is empty. Source:
+/// spire.api.types.Selector.
 struct Selector {
   std::string type;
   std::string value;
@@ -24,7 +24,8 @@ struct Selector {
   auto operator<=>(const Selector&) const = default;
 };
 
-/// A sorted list without repeats; the form in which sets of selectors are compared and used as keys.
+/// A sorted list without repeats; the form in which sets of selectors are compared and used as
+/// keys.
 class SelectorSet {
  public:
   SelectorSet() = default;

@@ -15,7 +15,9 @@ bool IsTrustDomainByte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
 }
 
-bool IsPathByte(char c) { return IsTrustDomainByte(c) || (c >= 'A' && c <= 'Z'); }
+bool IsPathByte(char c) {
+  return IsTrustDomainByte(c) || (c >= 'A' && c <= 'Z');
+}
 
 /// Foreign text for a message: printable ASCII only, cut to a length a log can bear.
 std::string Quote(std::string_view text) {

@@ -9,9 +9,8 @@
 
 namespace credence {
 
-/// A trust domain name such as "example.org": lower-case letters, digits, '.', '-', '_', 1 to 255 bytes. Never a
-/// DNS name or an address, whatever it looks like.
-/// Source: SPIFFE-ID section 2.1.
+/// A trust domain name such as "example.org": lower-case letters, digits, '.', '-', '_', 1 to 255
+/// bytes. Never a DNS name or an address, whatever it looks like. Source: SPIFFE-ID section 2.1.
 class TrustDomain {
  public:
   /// Reads a bare name. Errors: kInvalidArgument, naming the first byte that may not be there.
@@ -28,14 +27,15 @@ class TrustDomain {
   std::string name_;
 };
 
-/// A SPIFFE ID in its one spelling: "spiffe://" trust domain, then a path that is empty or starts with '/'.
-/// Compared byte for byte; upper case in scheme or trust domain is refused on input.
+/// A SPIFFE ID in its one spelling: "spiffe://" trust domain, then a path that is empty or starts
+/// with '/'. Compared byte for byte; upper case in scheme or trust domain is refused on input.
 /// Source: SPIFFE-ID section 2.
 class SpiffeId {
  public:
   static constexpr std::size_t kMaxBytes = 2048;
 
-  /// Errors: kInvalidArgument saying which rule the text breaks; the text itself is quoted, cut and escaped.
+  /// Errors: kInvalidArgument saying which rule the text breaks; the text itself is quoted, cut and
+  /// escaped.
   static Result<SpiffeId> Parse(std::string_view text);
   /// From parts as they travel in SPIRE's messages; `path` is empty or starts with '/'.
   static Result<SpiffeId> FromParts(std::string_view trust_domain, std::string_view path);

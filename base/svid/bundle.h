@@ -22,7 +22,8 @@ struct JwtAuthority {
   bool operator==(const JwtAuthority&) const = default;
 };
 
-/// The authorities of one trust domain. Immutable once published (std::shared_ptr<const TrustBundle>).
+/// The authorities of one trust domain. Immutable once published (std::shared_ptr<const
+/// TrustBundle>).
 struct TrustBundle {
   TrustDomain trust_domain;
   /// DER CA certificates.
@@ -40,13 +41,15 @@ using BundleSet = std::map<std::string, SharedBundle, std::less<>>;
 /// DER certificates one after the other, as the Workload API sends them.
 std::string ConcatenatedX509Authorities(const TrustBundle& bundle);
 
-/// The JWT authorities as an RFC 7517 JWK Set without "use" and without SPIFFE members, as SPIRE's agent serves it.
-/// Keys without a kid or of a type we cannot encode are left out. Source: RFC 7518 section 6.
+/// The JWT authorities as an RFC 7517 JWK Set without "use" and without SPIFFE members, as SPIRE's
+/// agent serves it. Keys without a kid or of a type we cannot encode are left out. Source: RFC 7518
+/// section 6.
 std::string JwtAuthoritiesAsJwks(const TrustBundle& bundle);
 
-/// Reads a SPIFFE bundle document. Entries that the standard tells readers to skip are skipped (unknown kty or use,
-/// empty x5c, no kid on a JWT key); "keys" missing or no array is an error.
-/// Errors: kInvalidArgument. Source: SPIFFE Trust Domain and Bundle section 4, X509-SVID 6, JWT-SVID 6.
+/// Reads a SPIFFE bundle document. Entries that the standard tells readers to skip are skipped
+/// (unknown kty or use, empty x5c, no kid on a JWT key); "keys" missing or no array is an error.
+/// Errors: kInvalidArgument. Source: SPIFFE Trust Domain and Bundle section 4, X509-SVID 6,
+/// JWT-SVID 6.
 Result<TrustBundle> ParseSpiffeBundle(TrustDomain trust_domain, std::string_view json);
 
 /// Reads concatenated PEM CERTIFICATE blocks; any other block is an error, as is none at all.

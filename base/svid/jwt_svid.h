@@ -29,16 +29,16 @@ struct JwtSvid {
   std::string algorithm;
   /// "" when absent.
   std::string issuer;
-  /// "" when absent; then nothing but a fresh token for each exchange keeps it from being used twice.
+  /// "" when absent; then nothing but a fresh token for each exchange keeps it from being used
+  /// twice.
   std::string jti;
   /// JWS compact serialization.
   SharedSecret token;
 };
 
-/// Decodes a token that came from our own server over an authenticated channel: every rule on form and claims,
-/// no signature check.
-/// Errors: kInvalidArgument naming the rule.
-/// Source: JWT-SVID sections 2 and 3.
+/// Decodes a token that came from our own server over an authenticated channel: every rule on form
+/// and claims, no signature check. Errors: kInvalidArgument naming the rule. Source: JWT-SVID
+/// sections 2 and 3.
 Result<JwtSvid> ParseTrustedJwtSvid(std::string_view token);
 
 /// What ValidateJWTSVID learns.
@@ -48,11 +48,11 @@ struct ValidatedJwt {
   boost::json::object claims;
 };
 
-/// Full validation for one audience: algorithm before anything else, typ, kid, signature by a JWT authority of the
-/// subject's own trust domain, aud, exp and nbf with `leeway`.
-/// A token without kid is tried against the keys that fit its algorithm, at most 8 of them.
-/// Errors: kInvalidArgument naming the rule; the token is never quoted.
-/// Source: JWT-SVID sections 3 to 5, RFC 7519 section 7.2.
+/// Full validation for one audience: algorithm before anything else, typ, kid, signature by a JWT
+/// authority of the subject's own trust domain, aud, exp and nbf with `leeway`. A token without kid
+/// is tried against the keys that fit its algorithm, at most 8 of them. Errors: kInvalidArgument
+/// naming the rule; the token is never quoted. Source: JWT-SVID sections 3 to 5, RFC 7519
+/// section 7.2.
 Result<ValidatedJwt> ValidateJwtSvid(std::string_view token,
                                      std::string_view audience,
                                      const BundleSet& bundles,

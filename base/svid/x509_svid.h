@@ -21,11 +21,10 @@ struct X509SvidChain {
   WallTime not_after;
 };
 
-/// Decodes and checks what a server issued: the leaf has exactly one URI SAN, a SPIFFE ID with a path; cA false;
-/// key usage has digitalSignature and neither keyCertSign nor cRLSign; each certificate parses. No path
-/// validation (see VerifyX509Svid).
-/// Errors: kInvalidArgument naming the rule.
-/// Source: X509-SVID sections 2 to 4.
+/// Decodes and checks what a server issued: the leaf has exactly one URI SAN, a SPIFFE ID with a
+/// path; cA false; key usage has digitalSignature and neither keyCertSign nor cRLSign; each
+/// certificate parses. No path validation (see VerifyX509Svid). Errors: kInvalidArgument naming the
+/// rule. Source: X509-SVID sections 2 to 4.
 Result<X509SvidChain> ParseX509SvidChain(std::vector<std::string> certificates);
 
 /// An X509-SVID with its private key, ready to be served.
@@ -38,6 +37,8 @@ struct X509Svid {
 /// Path validation of `chain` against the authorities (DER) of the ID's own trust domain at `now`.
 /// Errors: kUnauthenticated with the reason.
 /// Source: X509-SVID section 5, RFC 5280.
-Result<void> VerifyX509Svid(const X509SvidChain& chain, const std::vector<std::string>& authorities, WallTime now);
+Result<void> VerifyX509Svid(const X509SvidChain& chain,
+                            const std::vector<std::string>& authorities,
+                            WallTime now);
 
 }  // namespace credence

@@ -35,7 +35,8 @@ enum class ExchangeFailure {
   kOpaqueDenied,
   /// Retried after what the vendor asks for.
   kRateLimited,
-  /// Away, broken or slow; the outcome may be unknown. Retried, bounded, each time with a fresh SVID.
+  /// Away, broken or slow; the outcome may be unknown. Retried, bounded, each time with a fresh
+  /// SVID.
   kUnavailable,
   /// The vendor's trust configuration is too new. Retried slowly.
   kPropagation,
@@ -48,7 +49,8 @@ std::string_view ExchangeFailureName(ExchangeFailure failure);
 
 struct ExchangeError {
   ExchangeFailure failure = ExchangeFailure::kUnavailable;
-  /// For the operator and the caller: standard error fields of the answer, cut; never a body, never the SVID.
+  /// For the operator and the caller: standard error fields of the answer, cut; never a body, never
+  /// the SVID.
   std::string message;
   /// The vendor's id of the request, "" if none was given.
   std::string request_id;
@@ -86,7 +88,8 @@ struct Credential {
   WallTime expires_at;
   /// Whether Renew may prolong it.
   bool renewable = false;
-  /// Safe to write down and enough to find it at the vendor, such as a Vault token accessor; may be "".
+  /// Safe to write down and enough to find it at the vendor, such as a Vault token accessor; may be
+  /// "".
   std::string accessor;
   std::string request_id;
 };
@@ -118,13 +121,15 @@ class Destination {
   /// Parameter names a request may carry. Others are refused before an SVID is fetched.
   virtual const std::vector<std::string>& parameters() const = 0;
 
-  /// Trades `svid`, which must be fresh and is used for this attempt only, for a credential. Never retries.
+  /// Trades `svid`, which must be fresh and is used for this attempt only, for a credential. Never
+  /// retries.
   virtual Task<ExchangeOutcome> Exchange(JwtSvid svid, Settings parameters, Deadline deadline) = 0;
 
   /// Prolongs a renewable credential; the outcome replaces it.
   virtual Task<ExchangeOutcome> Renew(SharedCredential credential, Deadline deadline) = 0;
 
-  /// Kills an issued credential at the vendor. Errors: kUnimplemented when the vendor has no such power.
+  /// Kills an issued credential at the vendor. Errors: kUnimplemented when the vendor has no such
+  /// power.
   virtual Task<Result<void>> Revoke(SharedCredential credential, Deadline deadline) = 0;
 };
 
@@ -135,8 +140,8 @@ class DestinationAdapter {
 
   virtual std::string_view name() const = 0;
 
-  /// Checks settings and makes a destination. All mistakes at once, each naming the setting and what was expected.
-  /// Errors: kInvalidArgument, one mistake a line.
+  /// Checks settings and makes a destination. All mistakes at once, each naming the setting and
+  /// what was expected. Errors: kInvalidArgument, one mistake a line.
   virtual Result<std::unique_ptr<Destination>> Configure(const Settings& settings) const = 0;
 };
 

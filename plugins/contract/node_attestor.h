@@ -15,9 +15,11 @@ class NodeAttestation {
  public:
   virtual ~NodeAttestation() = default;
 
-  /// The payload of the first message, never empty. Errors: kFailedPrecondition when the evidence is not there.
+  /// The payload of the first message, never empty. Errors: kFailedPrecondition when the evidence
+  /// is not there.
   virtual Task<Result<std::string>> Payload(Deadline deadline) = 0;
-  /// The answer to one challenge. Errors: kFailedPrecondition for a challenge this kind does not expect.
+  /// The answer to one challenge. Errors: kFailedPrecondition for a challenge this kind does not
+  /// expect.
   virtual Task<Result<std::string>> Answer(std::string challenge, Deadline deadline) = 0;
 };
 

@@ -20,10 +20,11 @@ class WorkloadAttestor {
   /// The selector type and the plugin's name in agent.conf: "unix", "docker".
   virtual std::string_view name() const = 0;
 
-  /// The selectors of `process`; none when the process is not of this attestor's kind (a plain process asked about
-  /// containers). What is returned counts only if the process proves unchanged afterwards; the caller checks.
-  /// Errors: any; the process then has no selectors of this type, and the failure is logged.
-  /// Threads/Cancellation: core thread, off-loads what blocks; must end by `deadline`.
+  /// The selectors of `process`; none when the process is not of this attestor's kind (a plain
+  /// process asked about containers). What is returned counts only if the process proves unchanged
+  /// afterwards; the caller checks. Errors: any; the process then has no selectors of this type,
+  /// and the failure is logged. Threads/Cancellation: core thread, off-loads what blocks; must end
+  /// by `deadline`.
   virtual Task<Result<std::vector<Selector>>> Attest(std::shared_ptr<const PinnedProcess> process,
                                                      Deadline deadline) = 0;
 };

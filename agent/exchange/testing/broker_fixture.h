@@ -20,7 +20,6 @@ namespace credence {
 class BrokerFixture : public testing::Test {
  protected:
   BrokerFixture() {
-    kv_->clock = &clock_;
     resources_.destinations.push_back(FakeDestinationResource("kv", kv_));
     resources_.grants.push_back(FakeGrant("web-to-kv", "spiffe://example.org/web", "kv"));
     options_.exchange.attempt_timeout = std::chrono::milliseconds(2000);
@@ -41,7 +40,8 @@ class BrokerFixture : public testing::Test {
   /// To be called once, after the fakes are set up.
   Broker& Make() {
     watch_.Set(std::make_shared<const Resources>(resources_));
-    broker_ = std::make_unique<Broker>(io_.get_executor(), clock_, watch_, jwts_, audit_, options_);
+    kv_->clock = time_;
+    broker_ = std::make_unique<Broker>(io_.get_executor(), *time_, watch_, jwts_, audit_, options_);
     return *broker_;
   }
   void Reload() { watch_.Set(std::make_shared<const Resources>(resources_)); }
@@ -65,7 +65,9 @@ class BrokerFixture : public testing::Test {
   void Wait(std::chrono::milliseconds duration) { RunTask(io_, Sleep(duration)); }
 
   asio::io_context io_;
-  SystemClock clock_;
+  FakeClock clock_{FromUnixSeconds(1'800'000'000)};
+  /// The broker's clock.
+  const Clock* time_ = &clock_;
   std::shared_ptr<FakeDestination> kv_ = std::make_shared<FakeDestination>();
   Resources resources_;
   Watch<SharedResources> watch_{io_.get_executor(), nullptr};

@@ -25,13 +25,17 @@ MATCHER_P(IsOkAndHolds, inner, "is a success with a fitting value") {
   return testing::ExplainMatchResult(inner, arg.value(), result_listener);
 }
 
-MATCHER_P2(FailsWith, code, message, "fails with " + std::string(CodeName(code)) + " and a message that fits") {
+MATCHER_P2(FailsWith,
+           code,
+           message,
+           "fails with " + std::string(CodeName(code)) + " and a message that fits") {
   if (arg.ok()) {
     *result_listener << "succeeded";
     return false;
   }
   *result_listener << "failed with " << arg.error();
-  return arg.error().code() == code && testing::ExplainMatchResult(message, arg.error().message(), result_listener);
+  return arg.error().code() == code &&
+         testing::ExplainMatchResult(message, arg.error().message(), result_listener);
 }
 
 MATCHER_P(FailsWithCode, code, "fails with " + std::string(CodeName(code))) {

@@ -12,9 +12,11 @@
 
 namespace credence {
 
-/// Runs `task` on `io` until it ends; rethrows what it threw. Terminates the test program when the task is not finished
-/// within `bound`: a hang is a failure, not a wait.
-inline void RunTask(asio::io_context& io, Task<void> task, std::chrono::seconds bound = std::chrono::seconds(20)) {
+/// Runs `task` on `io` until it ends; rethrows what it threw. Terminates the test program when the
+/// task is not finished within `bound`: a hang is a failure, not a wait.
+inline void RunTask(asio::io_context& io,
+                    Task<void> task,
+                    std::chrono::seconds bound = std::chrono::seconds(20)) {
   std::exception_ptr thrown;
   bool done = false;
   asio::co_spawn(io, std::move(task), [&](std::exception_ptr error) {
@@ -41,7 +43,9 @@ Task<void> StoreIn(Task<T> task, std::optional<T>* value) {
 
 /// The same for a task with a value, which is returned.
 template <class T>
-T RunTask(asio::io_context& io, Task<T> task, std::chrono::seconds bound = std::chrono::seconds(20)) {
+T RunTask(asio::io_context& io,
+          Task<T> task,
+          std::chrono::seconds bound = std::chrono::seconds(20)) {
   std::optional<T> value;
   RunTask(io, detail::StoreIn(std::move(task), &value), bound);
   return *std::move(value);

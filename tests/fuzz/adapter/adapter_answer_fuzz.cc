@@ -18,7 +18,8 @@ void ReadWith(const credence::AdapterFile& file, const credence::HttpResponse& r
   const credence::Secrets secrets = {
       std::make_shared<const credence::SecretBytes>(credence::SecretBytes::CopyOf(kSvid))};
   const credence::WallTime now = credence::FromUnixSeconds(1'790'000'000);
-  credence::StepAnswer answer = credence::ReadAnswer(file, file.steps.at(0), response, secrets, now);
+  credence::StepAnswer answer =
+      credence::ReadAnswer(file, file.steps.at(0), response, secrets, now);
   if (answer.error.has_value()) {
     CREDENCE_CHECK(!credence::RevealsSecret(answer.error->message, secrets));
     CREDENCE_CHECK(!credence::RevealsSecret(answer.error->request_id, secrets));
@@ -29,17 +30,20 @@ void ReadWith(const credence::AdapterFile& file, const credence::HttpResponse& r
   for (const credence::SettingSpec& spec : file.settings) {
     settings[spec.name].text = "x";
   }
-  const credence::ExchangeOutcome outcome = credence::MakeCredential(file, settings, answer.values, now, "");
+  const credence::ExchangeOutcome outcome =
+      credence::MakeCredential(file, settings, answer.values, now, "");
   CREDENCE_CHECK(outcome.credential == nullptr || outcome.credential->expires_at > now);
 }
 
 }  // namespace
 
-/// The first two bytes choose the status, the third the length of a header value, the rest is the body.
+/// The first two bytes choose the status, the third the length of a header value, the rest is the
+/// body.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const auto* const anthropic =
       new auto(credence::ParseAdapterFile(credence::kAnthropicAdapter, "anthropic").value());
-  static const auto* const openbao = new auto(credence::ParseAdapterFile(credence::kOpenbaoAdapter, "openbao").value());
+  static const auto* const openbao =
+      new auto(credence::ParseAdapterFile(credence::kOpenbaoAdapter, "openbao").value());
   if (size < 3) {
     return 0;
   }
