@@ -1,7 +1,5 @@
 #include "agent/cli/agent_client.h"
 
-#include <stdlib.h>
-
 #include <string_view>
 #include <utility>
 
@@ -9,6 +7,9 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
+
+#include "agent/cli/environment.h"
+#include "base/core/clock.h"
 
 #include "google/rpc/status.pb.h"
 
@@ -52,7 +53,7 @@ CallOutcome<Reply> Call(credential::v1::CredentialAPI::Stub& stub,
                         const std::string& socket_path) {
   grpc::ClientContext context;
   context.AddMetadata("workload.spiffe.io", "true");
-  context.set_deadline(std::chrono::system_clock::now() + timeout);
+  context.set_deadline(SystemClock().Now() + timeout);
   auto reply = std::make_shared<Reply>();
   const grpc::Status status = (stub.*method)(&context, request, reply.get());
   CallOutcome<Reply> outcome;
@@ -99,13 +100,11 @@ Result<std::string> FindSocket(const std::string& flag) {
   if (!flag.empty()) {
     return flag;
   }
-  // Read before any thread exists.
-  if (const char* path = getenv("CREDENCE_SOCKET");
-      path != nullptr && *path != '\0') {  // NOLINT(concurrency-mt-unsafe)
-    return std::string(path);
+  if (std::string path = EnvironmentVariable("CREDENCE_SOCKET"); !path.empty()) {
+    return path;
   }
-  const char* endpoint = getenv("SPIFFE_ENDPOINT_SOCKET");  // NOLINT(concurrency-mt-unsafe)
-  if (endpoint == nullptr || *endpoint == '\0') {
+  const std::string endpoint = EnvironmentVariable("SPIFFE_ENDPOINT_SOCKET");
+  if (endpoint.empty()) {
     return std::string(kDefaultSocket);
   }
   std::string_view path = endpoint;

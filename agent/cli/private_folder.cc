@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/cli/environment.h"
 #include "base/core/file.h"
 
 namespace credence {
@@ -26,15 +27,12 @@ bool IsOursAlone(const char* path) {
 
 std::vector<std::string> Candidates() {
   std::vector<std::string> candidates;
-  // Read before any thread exists.
-  const char* runtime = getenv("XDG_RUNTIME_DIR");  // NOLINT(concurrency-mt-unsafe)
-  if (runtime != nullptr && IsOursAlone(runtime)) {
-    candidates.emplace_back(runtime);
+  if (std::string runtime = EnvironmentVariable("XDG_RUNTIME_DIR"); IsOursAlone(runtime.c_str())) {
+    candidates.push_back(std::move(runtime));
   }
   candidates.emplace_back("/dev/shm");
-  const char* temporary = getenv("TMPDIR");  // NOLINT(concurrency-mt-unsafe)
-  if (temporary != nullptr && *temporary == '/') {
-    candidates.emplace_back(temporary);
+  if (std::string temporary = EnvironmentVariable("TMPDIR"); temporary.starts_with('/')) {
+    candidates.push_back(std::move(temporary));
   }
   candidates.emplace_back("/tmp");
   return candidates;

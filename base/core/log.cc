@@ -175,7 +175,7 @@ void Log(LogLevel level, std::string_view message, std::initializer_list<LogFiel
   if (!state->logger->should_log(ToSpdlog(level))) {
     return;
   }
-  const std::string time = FormatRfc3339Millis(std::chrono::system_clock::now());
+  const std::string time = FormatRfc3339Millis(SystemClock().Now());
   std::string line;
   if (state->options.format == LogFormat::kJson) {
     line = fmt::format(

@@ -75,7 +75,7 @@ struct UnaryReply {
       status = Status::From(result.error());
     }
   }
-  // NOLINTEND(google-explicit-constructor)
+  // NOLINTEND(google-explicit-constructor): as said above.
 
   Status status;
   /// Sent when `status` is kOk, and then never null.
