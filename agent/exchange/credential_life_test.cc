@@ -66,6 +66,8 @@ INSTANTIATE_TEST_SUITE_P(
         ServesCase{"EnoughLeft", seconds(600), seconds(100), seconds(500), true},
         ServesCase{"TooLittleLeft", seconds(600), seconds(200), seconds(470), false},
         ServesCase{"NoFreshOneWouldHaveSoMuch", seconds(600), seconds(10), seconds(3600), true},
+        ServesCase{"AnAbsurdWish", seconds(600), seconds(10), seconds::max(), true},
+        ServesCase{"ANegativeWish", seconds(600), seconds(500), seconds::min(), true},
         ServesCase{"AFreshOneWouldHaveMore", seconds(600), seconds(121), seconds(3600), false},
         ServesCase{"NoLifeAtAll", seconds(0), seconds(0), seconds(0), false}),
     [](const auto& instance) { return instance.param.name; });
