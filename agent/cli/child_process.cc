@@ -60,17 +60,21 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
 
 }  // namespace
 
+HeldSignals::HeldSignals() {
+  const sigset_t passed_on = PassedOnSet();
+  pthread_sigmask(SIG_BLOCK, &passed_on, &before_);
+}
+
 Result<ChildProcess> ChildProcess::Start(const std::vector<std::string>& command,
                                          const std::map<std::string, std::string>& set,
-                                         const std::set<std::string>& unset) {
+                                         const std::set<std::string>& unset,
+                                         const HeldSignals& held) {
   std::vector<std::string> arguments = command;
   std::vector<std::string> environment = MakeEnvironment(set, unset);
-  sigset_t before;
   const sigset_t passed_on = PassedOnSet();
-  pthread_sigmask(SIG_BLOCK, &passed_on, &before);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setsigmask(&attributes, &before);
+  posix_spawnattr_setsigmask(&attributes, &held.before());
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   pid_t pid = 0;
   const int failure = posix_spawnp(&pid,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <map>
@@ -14,6 +15,20 @@
 
 namespace credence {
 
+/// Blocks, from now on, the signals that a ChildProcess passes on. Make one before any library
+/// starts a thread: a signal that reaches a thread which does not block it ends us and leaves the
+/// command alone.
+class HeldSignals {
+ public:
+  HeldSignals();
+
+  /// What was blocked before; the command starts with it.
+  const sigset_t& before() const { return before_; }
+
+ private:
+  sigset_t before_{};
+};
+
 /// A command that runs in our place: it has our standard streams, gets the signals we get, and its
 /// exit code becomes ours.
 class ChildProcess {
@@ -23,7 +38,8 @@ class ChildProcess {
   /// such command), kPermissionDenied (not executable), as CodeFromErrno.
   static Result<ChildProcess> Start(const std::vector<std::string>& command,
                                     const std::map<std::string, std::string>& set,
-                                    const std::set<std::string>& unset);
+                                    const std::set<std::string>& unset,
+                                    const HeldSignals& held);
 
   /// Passes signals on until the command ends or `until`. Its exit code (128 + signal if a signal
   /// ended it), or nullopt at `until`.

@@ -19,7 +19,7 @@ using testing::Optional;
 std::optional<int> ExitOf(const std::string& script,
                           const std::map<std::string, std::string>& set = {},
                           const std::set<std::string>& unset = {}) {
-  auto child = ChildProcess::Start({"sh", "-c", script}, set, unset);
+  auto child = ChildProcess::Start({"sh", "-c", script}, set, unset, HeldSignals());
   EXPECT_THAT(child, IsOk());
   return child->Wait(Deadline::After(seconds(10)));
 }
@@ -40,8 +40,8 @@ TEST(ChildProcessTest, ChangesTheEnvironmentAsAsked) {
 }
 
 TEST(ChildProcessTest, PassesSignalsOn) {
-  auto child =
-      ChildProcess::Start({"sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.05; done"}, {}, {});
+  auto child = ChildProcess::Start(
+      {"sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.05; done"}, {}, {}, HeldSignals());
   ASSERT_THAT(child, IsOk());
   ASSERT_EQ(child->Wait(Deadline::After(milliseconds(300))), std::nullopt);
   kill(getpid(), SIGTERM);
@@ -49,14 +49,14 @@ TEST(ChildProcessTest, PassesSignalsOn) {
 }
 
 TEST(ChildProcessTest, WaitEndsAtItsDeadlineWhileTheCommandRuns) {
-  auto child = ChildProcess::Start({"sleep", "0.4"}, {}, {});
+  auto child = ChildProcess::Start({"sleep", "0.4"}, {}, {}, HeldSignals());
   ASSERT_THAT(child, IsOk());
   EXPECT_EQ(child->Wait(Deadline::After(milliseconds(50))), std::nullopt);
   EXPECT_THAT(child->Wait(Deadline::After(seconds(10))), Optional(0));
 }
 
 TEST(ChildProcessTest, NamesACommandThatIsNotThere) {
-  EXPECT_THAT(ChildProcess::Start({"credence-no-such-command"}, {}, {}),
+  EXPECT_THAT(ChildProcess::Start({"credence-no-such-command"}, {}, {}, HeldSignals()),
               FailsWith(Code::kNotFound, HasSubstr("run credence-no-such-command: no such file")));
 }
 

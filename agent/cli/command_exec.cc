@@ -154,7 +154,10 @@ int Supervise(ChildProcess child,
   }
 }
 
-int Run(AgentClient& client, const ExecOptions& options, std::vector<Delivered>& all) {
+int Run(AgentClient& client,
+        const ExecOptions& options,
+        const HeldSignals& held,
+        std::vector<Delivered>& all) {
   std::optional<PrivateFolder> folder;
   const bool wants_files = std::any_of(all.begin(), all.end(), [](const Delivered& delivered) {
     return delivered.credential.delivery().files_size() > 0;
@@ -184,7 +187,7 @@ int Run(AgentClient& client, const ExecOptions& options, std::vector<Delivered>&
     ReportError(variables.error().message());
     return static_cast<int>(ExitCode::kBadUsage);
   }
-  auto child = ChildProcess::Start(options.command, *variables, unset);
+  auto child = ChildProcess::Start(options.command, *variables, unset, held);
   if (!child.ok()) {
     ReportError(child.error().message());
     return child.error().code() == Code::kNotFound ? kCommandNotFound : kCommandNotExecutable;
@@ -195,6 +198,8 @@ int Run(AgentClient& client, const ExecOptions& options, std::vector<Delivered>&
 }
 
 ExitCode Exec(const ExecOptions& options) {
+  // Before the client starts threads.
+  const HeldSignals held;
   auto client = options.agent.Connect();
   if (!client.ok()) {
     ReportError(client.error().message());
@@ -215,7 +220,7 @@ ExitCode Exec(const ExecOptions& options) {
     all.push_back(std::move(delivered));
   }
   // The command's own exit code is passed on; it need not be one of ours.
-  return static_cast<ExitCode>(Run(*client, options, all));
+  return static_cast<ExitCode>(Run(*client, options, held, all));
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ Position PositionOf(std::string_view text, std::size_t offset) {
 }  // namespace
 
 std::string LookUpEnvironment(std::string_view name) {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing here sets variables.
   const char* value = getenv(std::string(name).c_str());
   return value == nullptr ? "" : value;
 }

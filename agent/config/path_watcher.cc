@@ -127,7 +127,7 @@ bool PathWatcher::Matters(int watch, std::uint32_t mask, std::string_view name) 
 
 bool PathWatcher::Drain() {
   bool matters = false;
-  std::array<char, 16384> buffer;
+  std::array<char, 16384> buffer{};
   while (true) {
     const ssize_t count = read(inotify_.native_handle(), buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) {
@@ -139,7 +139,7 @@ bool PathWatcher::Drain() {
     const auto size = static_cast<std::size_t>(count);
     std::size_t offset = 0;
     while (offset + sizeof(inotify_event) <= size) {
-      inotify_event event;
+      inotify_event event{};
       std::memcpy(&event, buffer.data() + offset, sizeof(event));
       const char* name = buffer.data() + offset + sizeof(event);
       offset += sizeof(event) + event.len;

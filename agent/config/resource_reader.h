@@ -31,12 +31,12 @@ class ResourceReader {
     std::string name;
     Place place;
     ResourceOrigin origin;
-    Mistakes* mistakes;
+    Mistakes* mistakes = nullptr;
   };
   /// A grant's mention of a destination.
   struct Mention {
     Setting<std::string> destination;
-    Mistakes* mistakes;
+    Mistakes* mistakes = nullptr;
   };
   struct Metadata {
     std::string name;

@@ -28,9 +28,9 @@ class CredentialApi {
   void Register(h2::Server& server);
 
  private:
-  Task<h2::UnaryReply> GetCredential(std::shared_ptr<h2::ServerCall> call, std::string request);
-  Task<h2::UnaryReply> ListDestinations(std::shared_ptr<h2::ServerCall> call, std::string request);
-  Task<h2::UnaryReply> GetStatus(std::shared_ptr<h2::ServerCall> call, std::string request);
+  Task<h2::UnaryReply> GetCredential(std::shared_ptr<h2::ServerCall> call, std::string bytes);
+  Task<h2::UnaryReply> ListDestinations(std::shared_ptr<h2::ServerCall> call, std::string bytes);
+  Task<h2::UnaryReply> GetStatus(std::shared_ptr<h2::ServerCall> call, std::string bytes);
 
   std::vector<HeldIdentity> IdentitiesOf(const SelectorSet& selectors) const;
 

@@ -43,8 +43,8 @@ class WorkloadApi {
   Task<h2::Status> FetchX509Svid(std::shared_ptr<h2::ServerCall> call);
   Task<h2::Status> FetchX509Bundles(std::shared_ptr<h2::ServerCall> call);
   Task<h2::Status> FetchJwtBundles(std::shared_ptr<h2::ServerCall> call);
-  Task<h2::UnaryReply> FetchJwtSvid(std::shared_ptr<h2::ServerCall> call, std::string request);
-  Task<h2::UnaryReply> ValidateJwt(std::shared_ptr<h2::ServerCall> call, std::string request);
+  Task<h2::UnaryReply> FetchJwtSvid(std::shared_ptr<h2::ServerCall> call, std::string bytes);
+  Task<h2::UnaryReply> ValidateJwt(std::shared_ptr<h2::ServerCall> call, std::string bytes);
 
  private:
   /// A caller's selectors and the entries they earn now.

@@ -228,7 +228,7 @@ Task<BrokerAnswer> Broker::Core::AwaitExchange(Request request, Allowance allowa
     request.answer.refusal = {.code = found.error().code(), .fact = found.error().message()};
     co_return std::move(request.answer);
   }
-  const std::shared_ptr<CredentialSlot> slot = *found;
+  const std::shared_ptr<CredentialSlot>& slot = *found;
   NoteUse(*slot, request, allowance);
   const auto flight = JoinFlight(slot, request.query.deadline);
   const bool landed = co_await flight->landed.Wait(request.query.deadline);

@@ -19,7 +19,7 @@ Result<AuditResult> ParseAuditResult(std::string_view text);
 /// out. Bytes that are no UTF-8 become U+FFFD, and over-long texts are cut.
 std::string EncodeAuditLine(const AuditEvent& event);
 /// Unknown members are ignored. Errors: kInvalidArgument naming the member.
-Result<AuditEvent> DecodeAuditLine(std::string_view line);
+Result<AuditEvent> DecodeAuditLine(std::string_view text);
 
 /// One line for humans, without newline; control characters are escaped.
 std::string FormatAuditLine(const AuditEvent& event);

@@ -70,7 +70,7 @@ Task<RpcOutcome<void>> Exchange(SyncStream& stream, EntrySync& sync) {
   bool write = true;
   for (;;) {
     if (write) {
-      const bool written = co_await stream.Write(std::move(request));
+      const bool written = co_await stream.Write(std::exchange(request, {}));
       if (!written) {
         co_return co_await EndedEarly(stream);
       }

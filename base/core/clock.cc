@@ -31,7 +31,7 @@ std::optional<int> Digits(std::string_view text, std::size_t at, std::size_t cou
 }
 
 struct Fields {
-  std::chrono::year_month_day day;
+  std::chrono::year_month_day day{};
   std::chrono::hh_mm_ss<std::chrono::milliseconds> time;
 };
 

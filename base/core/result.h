@@ -69,10 +69,10 @@ class [[nodiscard]] Result {
   using value_type = T;
 
   Result() : error_(Error(Code::kInternal, "result was never set")) {}
-  Result(T value)
-      : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor): `return value;`
-  Result(Error error)
-      : error_(std::move(error)) {}  // NOLINT(google-explicit-constructor): `return Error(...);`
+  // NOLINTBEGIN(google-explicit-constructor): for `return value;` and `return Error(...);`.
+  Result(T value) : value_(std::move(value)) {}
+  Result(Error error) : error_(std::move(error)) {}
+  // NOLINTEND(google-explicit-constructor): as said above.
 
   bool ok() const { return value_.has_value(); }
 
@@ -119,8 +119,8 @@ class [[nodiscard]] Result<void> {
   using value_type = void;
 
   Result() : error_(Error(Code::kInternal, "result was never set")) {}
-  Result(Error error)
-      : error_(std::move(error)) {}  // NOLINT(google-explicit-constructor): `return Error(...);`
+  // NOLINTNEXTLINE(google-explicit-constructor): for `return Error(...);`.
+  Result(Error error) : error_(std::move(error)) {}
 
   static Result Ok() {
     Result result;

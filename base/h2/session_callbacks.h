@@ -33,7 +33,7 @@ struct Session::Callbacks {
                     void* user);
   static int OnFrameSent(nghttp2_session*, const nghttp2_frame* frame, void* user);
   static int OnStreamClose(nghttp2_session*, std::int32_t id, std::uint32_t error, void* user);
-  static ssize_t ReadAnswer(nghttp2_session* session,
+  static ssize_t ReadAnswer(nghttp2_session* library,
                             std::int32_t id,
                             std::uint8_t* buffer,
                             std::size_t size,

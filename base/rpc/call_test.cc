@@ -242,7 +242,7 @@ TEST_F(CallTest, StreamEndedByTheServerTellsWhy) {
 }
 
 TEST_F(CallTest, StreamEndsAtItsDeadline) {
-  const auto stream = Open(Deadline::After(150ms));
+  const auto stream = Open(Deadline::After(1500ms));
   const auto outcome = RunTask(io_, SayOnce(stream.get(), "hang"));
   EXPECT_THAT(outcome.response, FailsWithCode(Code::kDeadlineExceeded));
 }

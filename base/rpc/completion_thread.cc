@@ -32,10 +32,10 @@ void CompletionThread::Loop() {
   void* tag = nullptr;
   bool ok = false;
   while (queue_.Next(&tag, &ok)) {
-    const std::unique_ptr<RpcStep> step(static_cast<RpcStep*>(tag));
     // Counted before the post: what it wakes may end the last call and destroy this object, which
     // joins us first.
     --steps_;
+    const std::unique_ptr<RpcStep> step(static_cast<RpcStep*>(tag));
     step->Finished(ok);
   }
 }

@@ -73,8 +73,10 @@ Task<bool> RunStep(CompletionThread& thread, std::shared_ptr<RpcCallState> call,
       });
     }
     using Step = rpc_detail::HandlerStep<decltype(handler)>;
-    thread.StepStarted();
     RpcStep* step = new Step(std::move(handler), std::move(state));
+    // After its construction: the count is also what orders it before the completion thread's use
+    // of it.
+    thread.StepStarted();
     begin(static_cast<void*>(step));
   };
   return asio::async_initiate<const asio::use_awaitable_t<>, void(bool)>(

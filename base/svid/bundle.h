@@ -50,7 +50,7 @@ std::string JwtAuthoritiesAsJwks(const TrustBundle& bundle);
 /// (unknown kty or use, empty x5c, no kid on a JWT key); "keys" missing or no array is an error.
 /// Errors: kInvalidArgument. Source: SPIFFE Trust Domain and Bundle section 4, X509-SVID 6,
 /// JWT-SVID 6.
-Result<TrustBundle> ParseSpiffeBundle(TrustDomain trust_domain, std::string_view json);
+Result<TrustBundle> ParseSpiffeBundle(TrustDomain trust_domain, std::string_view text);
 
 /// Reads concatenated PEM CERTIFICATE blocks; any other block is an error, as is none at all.
 Result<TrustBundle> ParsePemBundle(TrustDomain trust_domain, std::string_view pem);

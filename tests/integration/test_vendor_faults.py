@@ -15,7 +15,7 @@ pytestmark = pytest.mark.hostile
 # Mode of the vendor to (error class in the audit log, exit code of the command).
 FAULTS = {
     "hang": ("UNAVAILABLE", 5), "slow": ("UNAVAILABLE", 5), "rate_limited": ("RATE_LIMITED", 5), "broken": ("UNAVAILABLE", 5),
-    "html": ("BAD_RESPONSE", 5), "huge": ("BAD_RESPONSE", 5), "endless_header": ("BAD_RESPONSE", 5), "truncated": ("UNAVAILABLE", 5),
+    "html": ("BAD_RESPONSE", 5), "huge": ("BAD_RESPONSE", 5), "endless_header": ("BAD_RESPONSE", 5), "truncated": ("BAD_RESPONSE", 5),
     "reset": ("UNAVAILABLE", 5), "redirect": ("BAD_RESPONSE", 5), "wrong_shape": ("BAD_RESPONSE", 5),
     "denied": ("OPAQUE_DENIED", 4), "denied_old": ("OPAQUE_DENIED", 4),
 }

@@ -48,7 +48,7 @@ def check(root, path, as_path=None):
             other = layer_of(target)
             if other is None:
                 findings.append(f'{path}:{number}: "{target}" is not written from the root of the repository')
-            elif not (root / target).exists():
+            elif not (root / target).exists() and not (root / (target + ".in")).exists():
                 findings.append(f'{path}:{number}: "{target}" does not exist')
             elif other > own and not _allowed(place, target, is_test):
                 findings.append(f'{path}:{number}: {LAYERS[own]} includes "{target}", which stands on it')

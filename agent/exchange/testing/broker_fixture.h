@@ -15,8 +15,8 @@
 
 namespace credence {
 
-/// A broker with one vendor "kv", granted to spiffe://example.org/web. Its clock moves when told to;
-/// waits for vendors and between retries are real and short.
+/// A broker with one vendor "kv", granted to spiffe://example.org/web. Its clock moves when told
+/// to; waits for vendors and between retries are real and short.
 class BrokerFixture : public testing::Test {
  protected:
   BrokerFixture() {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string>
 
+#include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -48,6 +49,8 @@ class X509PopAttestorTest : public testing::TestWithParam<KeyType> {
 
   std::string folder_;
   X509PopFiles files_;
+  // Before the pool: a pool is joined before the io_context whose tasks it serves is gone.
+  asio::io_context io_;
   asio::thread_pool pool_{1};
   TestAuthority authority_ = TestAuthority::Root();
 };
@@ -58,10 +61,10 @@ TEST_P(X509PopAttestorTest, ProvesPossessionToAVerifier) {
   X509PopAttestor attestor(files_, pool_);
   EXPECT_EQ(attestor.name(), "x509pop");
   const auto attestation = attestor.Start();
-  const auto payload = RunTask(attestation->Payload(Soon()));
+  const auto payload = RunTask(io_, attestation->Payload(Soon()));
   ASSERT_THAT(payload, IsOk());
   EXPECT_TRUE(challenge.PayloadFits(*payload));
-  const auto answer = RunTask(attestation->Answer(challenge.Text(), Soon()));
+  const auto answer = RunTask(io_, attestation->Answer(challenge.Text(), Soon()));
   ASSERT_THAT(answer, IsOk());
   EXPECT_TRUE(challenge.AnswerFits(*answer));
   EXPECT_FALSE(testkit::X509PopChallenge(certificate).AnswerFits(*answer));
@@ -87,9 +90,9 @@ using X509PopFilesTest = X509PopAttestorTest;
 TEST_P(X509PopFilesTest, RotatedFilesAreReadAnew) {
   X509PopAttestor attestor(files_, pool_);
   Provide(TestKey(KeyType::kEcP256));
-  EXPECT_THAT(RunTask(attestor.Start()->Payload(Soon())), IsOk());
+  EXPECT_THAT(RunTask(io_, attestor.Start()->Payload(Soon())), IsOk());
   const testkit::X509PopChallenge challenge(Provide(*PrivateKey::Generate(KeyType::kEcP256)));
-  const auto payload = RunTask(attestor.Start()->Payload(Soon()));
+  const auto payload = RunTask(io_, attestor.Start()->Payload(Soon()));
   ASSERT_THAT(payload, IsOk());
   EXPECT_TRUE(challenge.PayloadFits(*payload));
 }
@@ -101,30 +104,30 @@ TEST_P(X509PopFilesTest, IntermediatesFollowTheLeaf) {
                   files_.intermediates_path, CertificateToPem(authority_.certificate()), 0644),
               IsOk());
   X509PopAttestor attestor(files_, pool_);
-  const auto payload = RunTask(attestor.Start()->Payload(Soon()));
+  const auto payload = RunTask(io_, attestor.Start()->Payload(Soon()));
   ASSERT_THAT(payload, IsOk());
   EXPECT_EQ(std::count(payload->begin(), payload->end(), ','), 1);
 }
 
 TEST_P(X509PopFilesTest, MistakesNameSettingFileAndReason) {
   X509PopAttestor attestor(files_, pool_);
-  EXPECT_THAT(RunTask(attestor.Start()->Payload(Soon())),
+  EXPECT_THAT(RunTask(io_, attestor.Start()->Payload(Soon())),
               FailsWith(Code::kFailedPrecondition,
                         AllOf(HasSubstr("private_key_path"), HasSubstr("key.pem: no such file"))));
   Provide(TestKey(KeyType::kEcP256));
   std::filesystem::remove(files_.certificate_path);
-  EXPECT_THAT(RunTask(attestor.Start()->Payload(Soon())),
+  EXPECT_THAT(RunTask(io_, attestor.Start()->Payload(Soon())),
               FailsWith(Code::kFailedPrecondition,
                         AllOf(HasSubstr("certificate_path"), HasSubstr("cert.pem: no such file"))));
   ASSERT_THAT(WriteFileAtomically(files_.certificate_path, "no pem", 0644), IsOk());
-  EXPECT_THAT(RunTask(attestor.Start()->Payload(Soon())),
+  EXPECT_THAT(RunTask(io_, attestor.Start()->Payload(Soon())),
               FailsWith(Code::kFailedPrecondition, HasSubstr("cert.pem")));
   Provide(TestKey(KeyType::kEcP256));
   ASSERT_THAT(WriteFileAtomically(files_.private_key_path,
                                   PrivateKey::Generate(KeyType::kEcP256)->ToPkcs8Pem().Reveal(),
                                   0600),
               IsOk());
-  EXPECT_THAT(RunTask(attestor.Start()->Payload(Soon())),
+  EXPECT_THAT(RunTask(io_, attestor.Start()->Payload(Soon())),
               FailsWith(Code::kFailedPrecondition,
                         HasSubstr("cert.pem: is not the certificate of the key")));
 }
@@ -140,17 +143,17 @@ TEST_P(X509PopFilesTest, OnlyOneWellFormedChallengeIsSigned) {
                                       R"({"ecdsa_signature":{"nonce":"AAAA"}})",
                                       R"({"ecdsa_signature":{"nonce":5}})"}) {
     const auto attestation = attestor.Start();
-    ASSERT_THAT(RunTask(attestation->Payload(Soon())), IsOk());
-    EXPECT_THAT(RunTask(attestation->Answer(challenge, Soon())),
+    ASSERT_THAT(RunTask(io_, attestation->Payload(Soon())), IsOk());
+    EXPECT_THAT(RunTask(io_, attestation->Answer(challenge, Soon())),
                 FailsWithCode(Code::kFailedPrecondition))
         << challenge;
   }
   const auto attestation = attestor.Start();
-  EXPECT_THAT(RunTask(attestation->Answer(good.Text(), Soon())),
+  EXPECT_THAT(RunTask(io_, attestation->Answer(good.Text(), Soon())),
               FailsWithCode(Code::kFailedPrecondition));
-  ASSERT_THAT(RunTask(attestation->Payload(Soon())), IsOk());
-  EXPECT_THAT(RunTask(attestation->Answer(good.Text(), Soon())), IsOk());
-  EXPECT_THAT(RunTask(attestation->Answer(good.Text(), Soon())),
+  ASSERT_THAT(RunTask(io_, attestation->Payload(Soon())), IsOk());
+  EXPECT_THAT(RunTask(io_, attestation->Answer(good.Text(), Soon())), IsOk());
+  EXPECT_THAT(RunTask(io_, attestation->Answer(good.Text(), Soon())),
               FailsWithCode(Code::kFailedPrecondition));
 }
 

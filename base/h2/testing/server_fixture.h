@@ -21,9 +21,11 @@ SharedSecret ShareText(std::string_view text);
 ///   never answers. /t/Chat: answers each message with itself.  /t/Flow: sends 64 KiB messages for
 ///   ever. /t/Hold: sends "held" and waits for ever.
 class ServerTest : public ::testing::Test {
+ public:
+  ~ServerTest() override;
+
  protected:
   ServerTest();
-  ~ServerTest() override;
 
   /// Starts the server, on first use with these options.
   Server& Start(ServerOptions options = {});

@@ -94,7 +94,7 @@ func (r *raw) step(o options) error {
 }
 
 func runFlood(o options) (any, error) {
-	if err := (&raw{framer: http2.NewFramer(io.Discard, nil)}).step(o); err != nil && err != io.EOF {
+	if err := (&raw{framer: http2.NewFramer(io.Discard, nil), next: 1}).step(o); err != nil && err != io.EOF {
 		return nil, err
 	}
 	var rounds, connections, refused atomic.Int64
