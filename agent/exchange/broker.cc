@@ -230,6 +230,12 @@ Task<BrokerAnswer> Broker::Core::AwaitExchange(Request request, Allowance allowa
   }
   const std::shared_ptr<CredentialSlot>& slot = *found;
   NoteUse(*slot, request, allowance);
+  // Another caller's exchange may have landed while this decision was written to the log.
+  if (slot->credential &&
+      slot->Life(allowance.max_ttl).Serves(clock_.Now(), request.query.min_ttl)) {
+    request.answer.issued = Issue(*slot, allowance);
+    co_return std::move(request.answer);
+  }
   const auto flight = JoinFlight(slot, request.query.deadline);
   const bool landed = co_await flight->landed.Wait(request.query.deadline);
   if (!landed) {
