@@ -17,6 +17,8 @@ constexpr std::chrono::seconds kAttestTimeout{10};
 constexpr std::chrono::seconds kJwtTimeout{30};
 constexpr std::string_view kNoIdentity = "no identity issued";
 constexpr std::size_t kMaxAudiences = 64;
+/// In all of a request; what is longer makes no token that anybody accepts.
+constexpr std::size_t kMaxAudienceBytes = 8192;
 
 /// Reads the one request message of a server-streaming call and checks what every call must carry.
 Task<Result<void>> ReadEmptyRequest(std::shared_ptr<h2::ServerCall> call) {
@@ -48,6 +50,13 @@ Result<void> CheckAudience(const spiffe::workload::JWTSVIDRequest& request) {
   }
   if (static_cast<std::size_t>(audience.size()) > kMaxAudiences) {
     return Error(Code::kInvalidArgument, "at most 64 audiences may be asked for");
+  }
+  std::size_t bytes = 0;
+  for (const std::string& one : audience) {
+    bytes += one.size();
+  }
+  if (bytes > kMaxAudienceBytes) {
+    return Error(Code::kInvalidArgument, "audiences may have at most 8192 bytes in all");
   }
   return Ok();
 }

@@ -51,7 +51,7 @@ def world(request, session_scratch):
         process.stop()
 
 
-def with_sdk(agent, destination, *arguments, env=None, seconds=60):
+def with_sdk(agent, destination, *arguments, env=None, seconds=120):
     python, variables = python_with_sdk(agent.scratch)
     app = agent.scratch.path / "sdk_app.py"
     app.write_text(APP)

@@ -97,7 +97,8 @@ def test_many_callers_make_one_exchange(agent_with, vendor):
                                         env={"CREDENCE_SOCKET": agent_with.socket}) for n in range(12)]
     for process in running:
         assert process.wait(20) == 0, process.output()
-    assert len(vendor.assertions) == 1
+    exchanges = [event for event in agent_with.audit() if event["kind"] == "exchange"]
+    assert len(vendor.assertions) == 1, [agent_with.process.output()[-6000:], exchanges]
     assert len({process.output() for process in running}) == 1
 
 
