@@ -81,7 +81,8 @@ void Stream::SetDeadline(SteadyTime when) {
 }
 
 Task<Result<std::optional<std::string>>> Stream::Read() {
-  if (route_.kind == Route::Kind::kStream) {
+  // The route goes with the server, which this call may outlive.
+  if (session_ != nullptr && route_.kind == Route::Kind::kStream) {
     holding_.GiveBackBytes(std::exchange(taken_, 0));
   }
   for (;;) {
