@@ -79,8 +79,7 @@ TEST_F(BrokerTest, AHundredCallersShareOneExchange) {
   for (int i = 0; i < 100; ++i) {
     group.Spawn("get", GetInto(broker, Query(), answers));
   }
-  io_.restart();
-  io_.run_for(milliseconds(500));
+  WaitFor(group);
   ASSERT_THAT(answers, SizeIs(100));
   for (const BrokerAnswer& answer : answers) {
     EXPECT_EQ(SecretOf(answer), "secret-1");
@@ -200,13 +199,12 @@ TEST_F(BrokerTest, AHangingVendorHoldsUpNoOther) {
     query.parameters = {{"role", std::to_string(i)}};
     group.Spawn("get", GetInto(broker, std::move(query), hanging));
   }
-  Wait(milliseconds(20));
-  EXPECT_EQ(kv_->running, 8);
-  CredentialQuery query = Query(milliseconds(200));
+  WaitUntil([this] { return kv_->running == 8; });
+  CredentialQuery query = Query(milliseconds(1500));
   query.destination = "other";
   EXPECT_TRUE(Get(query).issued);
   RunTask(io_, broker.Stop());
-  Wait(milliseconds(20));
+  WaitFor(group);
   EXPECT_THAT(hanging, SizeIs(50));
   EXPECT_EQ(kv_->most_running, 8);
 }
@@ -216,18 +214,18 @@ TEST_F(BrokerTest, ACallerThatLeavesDoesNotEndTheExchange) {
   Make();
   const BrokerAnswer early = Get(Query(milliseconds(10)));
   EXPECT_EQ(early.refusal.code, Code::kDeadlineExceeded);
-  Wait(milliseconds(100));
+  WaitUntil([this] { return broker_->size() == 1; });
   EXPECT_EQ(SecretOf(Get()), "secret-1");
   EXPECT_EQ(kv_->exchanges, 1);
 }
 
 TEST_F(BrokerTest, ACancelledCallerDoesNotEndTheExchange) {
-  kv_->delay = milliseconds(60);
+  kv_->delay = milliseconds(300);
   Broker& broker = Make();
   std::vector<BrokerAnswer> answers;
   TaskGroup group(io_.get_executor());
   group.Spawn("get", GetInto(broker, Query(), answers));
-  Wait(milliseconds(10));
+  WaitUntil([this] { return kv_->running == 1; });
   RunTask(io_, group.Stop());
   EXPECT_TRUE(answers.empty());
   EXPECT_EQ(SecretOf(Get()), "secret-1");
@@ -241,10 +239,10 @@ TEST_F(BrokerTest, StopRefusesThoseWhoWaitAndMayBeCalledTwice) {
   std::vector<BrokerAnswer> answers;
   TaskGroup group(io_.get_executor());
   group.Spawn("get", GetInto(broker, Query(), answers));
-  Wait(milliseconds(10));
+  WaitUntil([this] { return kv_->running == 1; });
   RunTask(io_, broker.Stop());
   RunTask(io_, broker.Stop());
-  Wait(milliseconds(10));
+  WaitFor(group);
   ASSERT_THAT(answers, SizeIs(1));
   EXPECT_EQ(answers[0].refusal.code, Code::kUnavailable);
   EXPECT_EQ(Get().refusal.code, Code::kUnavailable);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -61,6 +62,17 @@ class BrokerFixture : public testing::Test {
   static std::string SecretOf(const BrokerAnswer& answer) {
     return answer.issued ? std::string(answer.issued->credential->fields.at("token")->Reveal())
                          : "";
+  }
+  /// Runs until `happened`, or fails the test after ten seconds.
+  void WaitUntil(const std::function<bool()>& happened) {
+    const Deadline deadline = Deadline::After(std::chrono::seconds(10));
+    while (!happened() && !deadline.Passed()) {
+      Wait(std::chrono::milliseconds(1));
+    }
+    EXPECT_TRUE(happened());
+  }
+  void WaitFor(const TaskGroup& group) {
+    WaitUntil([&group] { return group.empty(); });
   }
   void Wait(std::chrono::milliseconds duration) { RunTask(io_, Sleep(duration)); }
 
