@@ -36,6 +36,7 @@ Connection::Connection(ServerContext& server,
     : server_(server),
       tasks_(tasks),
       number_(peer.connection),
+      uid_(peer.caller->uid),
       holding_(std::move(holding)),
       on_closed_(std::move(on_closed)),
       socket_(server.executor),
@@ -83,7 +84,7 @@ void Connection::Close() {
 
 Task<void> Connection::ReadUntilClosed(std::shared_ptr<Connection> self) {
   while (self->open_) {
-    const bool clogged = self->session_.Backlog() > kMostBacklog;
+    const bool clogged = self->Clogged();
     boost::system::error_code failed;
     co_await self->socket_.async_wait(
         clogged ? asio::socket_base::wait_write : asio::socket_base::wait_read,
@@ -94,14 +95,21 @@ Task<void> Connection::ReadUntilClosed(std::shared_ptr<Connection> self) {
     if (clogged) {
       self->Flush();
     } else {
+      if (!self->server_.reads.TakesNow()) {
+        co_await self->server_.reads.Wait(self->uid_, self->number_);
+      }
       self->ReadOnce();
     }
   }
   self->Close();
 }
 
+bool Connection::Clogged() const {
+  return !pending_.empty() || session_.Backlog() > kMostBacklog;
+}
+
 void Connection::ReadOnce() {
-  if (!open_) {
+  if (!open_ || Clogged()) {
     return;
   }
   SecretBytes& buffer = server_.read_buffer;
@@ -124,6 +132,9 @@ void Connection::ReadOnce() {
     Close();
   } else if (open_ && session_.preface_done() && !std::exchange(preface_seen_, true)) {
     SetTimer(server_.options.idle_timeout);
+  }
+  if (const auto due = HeaderBlockDue(); open_ && due) {
+    timer_.Set(*due, [this] { OnTimer(); });
   }
 }
 
@@ -155,9 +166,7 @@ void Connection::Flush() {
     const auto bytes = buffer.bytes().first(*filled);
     const std::size_t sent = Write(bytes);
     if (open_ && sent < bytes.size()) {
-      pending_ = SecretBytes(bytes.size() - sent);
-      std::memcpy(pending_.data(), bytes.data() + sent, pending_.size());
-      pending_sent_ = 0;
+      KeepPending(bytes.subspan(sent));
     }
     explicit_bzero(buffer.data(), bytes.size());
   }
@@ -176,8 +185,19 @@ bool Connection::WritePending() {
     AwaitWritable();
     return false;
   }
+  holding_.GiveBackBytes(pending_.size());
   pending_ = {};
   return true;
+}
+
+void Connection::KeepPending(std::span<const std::uint8_t> bytes) {
+  if (!holding_.Take({.bytes = bytes.size()})) {
+    Close();
+    return;
+  }
+  pending_ = SecretBytes(bytes.size());
+  std::memcpy(pending_.data(), bytes.data(), bytes.size());
+  pending_sent_ = 0;
 }
 
 std::size_t Connection::Write(std::span<const std::uint8_t> bytes) {
@@ -224,8 +244,18 @@ void Connection::OnTimer() {
   const auto quiet = std::chrono::duration_cast<std::chrono::milliseconds>(now - last_active_);
   const auto idle_timeout = server_.options.idle_timeout;
   const bool stuck = !pending_.empty() && quiet >= kWriteTimeout;
-  if (stuck || !session_.preface_done() || (ending_ && session_.open_calls() == 0)) {
+  const auto header_block_due = HeaderBlockDue();
+  if (stuck || !session_.preface_done() || (header_block_due && now >= *header_block_due)) {
     Close();
+    return;
+  }
+  if (header_block_due) {
+    timer_.Set(*header_block_due, [this] { OnTimer(); });
+    return;
+  }
+  if (ending_ && session_.open_calls() == 0) {
+    session_.RefuseNewCalls();
+    FlushAndClose();
     return;
   }
   if (ending_) {
@@ -242,6 +272,11 @@ void Connection::OnTimer() {
   }
   const auto period = pending_.empty() ? idle_timeout : kWriteTimeout;
   SetTimer(period > quiet ? period - quiet : period);
+}
+
+std::optional<SteadyTime> Connection::HeaderBlockDue() const {
+  const auto since = session_.header_block_since();
+  return since ? std::optional(*since + server_.options.preface_timeout) : std::nullopt;
 }
 
 }  // namespace credence::h2

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include <boost/asio/local/stream_protocol.hpp>
 
@@ -46,6 +47,9 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   static Task<void> ReadUntilClosed(std::shared_ptr<Connection> self);
   static Task<void> WriteWhenReady(std::shared_ptr<Connection> self);
   void ReadOnce();
+  /// The client does not read, so it is not read from: no more answers pile up, and it does not
+  /// look alive.
+  bool Clogged() const;
   void FlushSoon();
   void Flush();
   bool WritePending();
@@ -54,10 +58,15 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void AwaitWritable();
   void OnTimer();
   void SetTimer(std::chrono::milliseconds wait);
+  /// When the header block that is arriving has to be complete; nullopt if none is.
+  std::optional<SteadyTime> HeaderBlockDue() const;
+  /// Keeps what the socket did not take, at its user's expense; closes if that is too much.
+  void KeepPending(std::span<const std::uint8_t> bytes);
 
   ServerContext& server_;
   TaskGroup& tasks_;
   std::uint64_t number_;
+  uid_t uid_;
   Holding holding_;
   std::function<void(Connection&)> on_closed_;
   asio::local::stream_protocol::socket socket_;

@@ -15,6 +15,9 @@ constexpr std::int32_t kAnswerFramePoints = 4;
 constexpr std::int32_t kMessagePoints = 2;
 /// DATA of this size is content; below it, frames are counted.
 constexpr std::uint32_t kFairDataBytes = 256;
+/// What is in flight when we end a call arrives for nobody: a whole stream window has to cost
+/// little.
+constexpr std::size_t kUselessBytesPerPoint = 1024;
 
 std::int32_t Cost(std::uint8_t type, std::uint8_t flags, std::uint32_t length) {
   const bool ack = (flags & NGHTTP2_FLAG_ACK) != 0;
@@ -40,12 +43,21 @@ bool FloodGuard::OnFrame(std::uint8_t type,
                          std::uint8_t flags,
                          std::uint32_t length,
                          SteadyTime now) {
+  return Spend(Cost(type, flags, length), now);
+}
+
+bool FloodGuard::OnUselessBytes(std::size_t bytes, SteadyTime now) {
+  const std::size_t points = std::min<std::size_t>(1 + bytes / kUselessBytesPerPoint, kMostPoints);
+  return Spend(static_cast<std::int32_t>(points), now);
+}
+
+bool FloodGuard::Spend(std::int32_t points, SteadyTime now) {
   const auto earned = (now - refilled_) / kTimePerPoint;
   if (earned > 0) {
     refilled_ += earned * kTimePerPoint;
     Earn(static_cast<std::int32_t>(std::min<std::int64_t>(earned, kMostPoints)));
   }
-  points_ -= Cost(type, flags, length);
+  points_ -= points;
   return points_ >= 0;
 }
 

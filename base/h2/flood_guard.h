@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "base/core/clock.h"
@@ -19,12 +20,16 @@ class FloodGuard {
                              std::uint8_t flags,
                              std::uint32_t length,
                              SteadyTime now);
+  /// Counts `bytes` that came at once and held nothing: no frame that OnFrame saw, no header field,
+  /// no DATA. So arrive frames of unknown types, and frames in crumbs. False as above.
+  [[nodiscard]] bool OnUselessBytes(std::size_t bytes, SteadyTime now);
   /// We sent a HEADERS or DATA frame of an answer.
   void OnAnswerFrame();
   /// A handler took a request message.
   void OnMessageTaken();
 
  private:
+  [[nodiscard]] bool Spend(std::int32_t points, SteadyTime now);
   void Earn(std::int32_t points);
 
   std::int32_t points_ = 1000;

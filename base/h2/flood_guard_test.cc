@@ -78,6 +78,19 @@ TEST(FloodGuardTest, AClientThatCallsMayPingAndUpdateWindowsForEver) {
   }
 }
 
+TEST(FloodGuardTest, UselessBytesAreCountedByTheirSize) {
+  FloodGuard crumbs(kStart);
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(crumbs.OnUselessBytes(1, kStart)) << i;
+  }
+  EXPECT_FALSE(crumbs.OnUselessBytes(1, kStart));
+  FloodGuard blocks(kStart);
+  for (int i = 0; i < 58; ++i) {
+    ASSERT_TRUE(blocks.OnUselessBytes(16384, kStart)) << i;
+  }
+  EXPECT_FALSE(blocks.OnUselessBytes(16384, kStart));
+}
+
 TEST(FloodGuardTest, BigDataFramesCostNothing) {
   FloodGuard guard(kStart);
   for (int i = 0; i < 100'000; ++i) {

@@ -2,19 +2,23 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <fstream>
 #include <string>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include "base/core/testing/result_matchers.h"
 #include "base/h2/server.h"
 #include "base/h2/testing/gzip_text.h"
 #include "base/h2/testing/server_fixture.h"
+
+/// There only when a sanitizer is linked in. Source: sanitizer/allocator_interface.h.
+extern "C" __attribute__((weak)) std::size_t
+__sanitizer_get_current_allocated_bytes();  // NOLINT(bugprone-reserved-identifier): its name
 
 namespace credence::h2 {
 namespace {
@@ -23,12 +27,11 @@ using std::chrono::milliseconds;
 using testing::ElementsAre;
 using Half = TestClient::Half;
 
-/// Resident memory of this process.
-std::size_t ResidentBytes() {
-  std::ifstream statm("/proc/self/statm");
-  std::size_t pages = 0;
-  statm >> pages >> pages;
-  return pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+/// Bytes on the heap. The sanitizers keep what was freed, so resident memory says little there.
+std::size_t HeldBytes() {
+  return __sanitizer_get_current_allocated_bytes != nullptr
+             ? __sanitizer_get_current_allocated_bytes()
+             : mallinfo2().uordblks;
 }
 
 std::string Repeat(const std::string& text, int count) {
@@ -69,6 +72,25 @@ std::string Resets(int count) {
   return all;
 }
 
+/// Calls of a method that does not exist.
+std::string UnknownCalls(int count) {
+  std::string all = RawPreface();
+  for (int i = 0; i < count; ++i) {
+    all += RawFrame(NGHTTP2_HEADERS,
+                    NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM,
+                    static_cast<std::uint32_t>(2 * i + 1),
+                    Headers("/t/Nope"));
+  }
+  return all;
+}
+
+/// A field of 3,000 bytes put into the decoder's table and then named 1,000 times with one byte
+/// each.
+std::string HpackBomb() {
+  const std::string entry = std::string("\x40\x01") + "a" + "\x7F\xB9\x16" + std::string(3000, 'b');
+  return HoldHeaders() + entry + std::string(1000, '\xBE');
+}
+
 struct Flood {
   const char* name;
   std::string bytes;
@@ -85,6 +107,7 @@ std::vector<Flood> Floods() {
       {"SettingsAck",
        RawPreface() + Repeat(RawFrame(NGHTTP2_SETTINGS, NGHTTP2_FLAG_ACK, 0, ""), kMany)},
       {"RapidReset", Resets(kMany)},
+      {"UnknownMethod", UnknownCalls(kMany)},
       {"EmptyData", OpenedStream() + Repeat(RawFrame(NGHTTP2_DATA, 0, 1, ""), kMany)},
       {"PaddedData",
        OpenedStream() +
@@ -96,12 +119,14 @@ std::vector<Flood> Floods() {
        RawPreface() + Repeat(RawFrame(NGHTTP2_WINDOW_UPDATE, 0, 0, window_by_one), kMany)},
       {"Priority",
        RawPreface() + Repeat(RawFrame(NGHTTP2_PRIORITY, 0, 1, std::string(5, '\0')), kMany)},
-      {"UnknownFrame", RawPreface() + Repeat(RawFrame(0xBE, 0, 0, "x"), kMany)},
+      {"UnknownFrame", RawPreface() + Repeat(RawFrame(0xBE, 0, 0, std::string(100, 'x')), kMany)},
       {"Continuation",
        RawPreface() + RawFrame(NGHTTP2_HEADERS, 0, 1, HoldHeaders()) +
            Repeat(RawFrame(NGHTTP2_CONTINUATION, 0, 1, std::string("\0\1a\1b", 5)), kMany)},
       {"ReusedStream",
        Repeat(OpenedStream(), 1) + Repeat(OpenedStream().substr(RawPreface().size()), kMany)},
+      {"HpackBomb",
+       RawPreface() + RawFrame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, HpackBomb())},
       {"Noise", GzipNoise(100'000)},
       {"HttpOne", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"},
       {"HugeFrame", RawPreface() + std::string("\xFF\xFF\xFF\0\0\0\0\0\1", 9)},
@@ -115,11 +140,11 @@ TEST_P(FloodedServerTest, ClosesThatConnectionAndNothingElse) {
   TestClient& good = Connect();
   const auto held = good.Call("/t/Hold", "", Half::kOpen);
   ASSERT_TRUE(RunUntil([&] { return !good.answer(held).Messages().empty(); }));
-  const std::size_t before = ResidentBytes();
+  const std::size_t before = HeldBytes();
   TestClient& attacker = Connect();
   attacker.SendRaw(Floods()[GetParam()].bytes);
   EXPECT_TRUE(RunUntil([&] { return attacker.hung_up(); }));
-  EXPECT_LT(ResidentBytes(), before + (std::size_t{8} << 20));
+  EXPECT_LT(HeldBytes(), before + (std::size_t{8} << 20));
   EXPECT_TRUE(RunUntil([&] { return server_->stats().connections == 1; }));
   EXPECT_EQ(server_->stats().floods_closed, 1U);
   EXPECT_EQ(server_->stats().calls, 1U);
@@ -284,10 +309,97 @@ TEST_F(ServerTest, ClientThatNeverReadsItsSocketHoldsUpItsOwnHandlerOnly) {
   EXPECT_TRUE(ServesOthers());
 }
 
+/// A client of `server` with both windows as wide as they get, so that only its socket holds back
+/// what it asks for.
+std::string WideOpenFlow() {
+  return RawPreface() + RawFrame(NGHTTP2_SETTINGS, 0, 0, std::string("\0\4\x7F\xFF\xFF\xFF", 6)) +
+         RawFrame(NGHTTP2_WINDOW_UPDATE, 0, 0, std::string("\x70\0\0\0", 4)) +
+         RawFrame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, Headers("/t/Flow"));
+}
+
+TEST_F(ServerTest, UnreadAnswersOfAUserAreBounded) {
+  Start({.max_request_bytes_per_uid = std::size_t{256} << 10});
+  for (int i = 0; i < 12; ++i) {
+    TestClient& client = Connect();
+    client.SendRaw(WideOpenFlow());
+    client.Pump();
+  }
+  const auto unread = std::move(clients_);
+  clients_.clear();
+  EXPECT_TRUE(RunUntil([&] { return server_->stats().connections < 10; }));
+  RunFor(milliseconds(50));
+  EXPECT_GE(server_->stats().connections, 2U);
+  EXPECT_TRUE(ServesOthers());
+}
+
+TEST_F(ServerTest, ClientThatDoesNotReadIsNotReadFrom) {
+  Start();
+  TestClient& client = Connect();
+  client.SendRaw(WideOpenFlow());
+  client.Pump();
+  const auto unread = std::move(clients_);
+  clients_.clear();
+  RunFor(milliseconds(50));
+  // Were they read, they would end the connection.
+  unread.front()->SendRaw(Repeat(RawFrame(NGHTTP2_PING, 0, 0, "12345678"), 20'000));
+  unread.front()->PumpOut();
+  RunFor(milliseconds(50));
+  EXPECT_EQ(server_->stats().connections, 1U);
+  EXPECT_EQ(server_->stats().floods_closed, 0U);
+}
+
+TEST_F(ServerTest, HeaderBlockThatDoesNotEndEndsTheConnection) {
+  Start({.preface_timeout = milliseconds(50)});
+  TestClient& client = Connect();
+  client.SendRaw(RawPreface() + RawFrame(NGHTTP2_HEADERS, 0, 1, HoldHeaders()));
+  RunFor(milliseconds(10));
+  EXPECT_FALSE(client.hung_up());
+  EXPECT_TRUE(RunUntil([&] { return client.hung_up(); }));
+}
+
+TEST_F(ServerTest, AnswersOfEverySizeAroundTheSendBufferArriveWhole) {
+  Start();
+  TestClient& client = Connect();
+  // Head, four DATA frames and trailers end somewhere around 64 KiB.
+  for (std::size_t size = 65'300; size < 65'530; ++size) {
+    const std::string text(size, 'x');
+    const auto id = client.Call("/t/Echo", FrameMessage(text));
+    ASSERT_EQ(StatusOf(client, id), "0") << size;
+    ASSERT_THAT(client.answer(id).Messages(), ElementsAre(text)) << size;
+  }
+}
+
+TEST_F(ServerTest, CallsThatAreCutGiveTheWindowBack) {
+  Start();
+  TestClient& client = Connect();
+  const std::string upload = FrameMessage(std::string(15'000, 'x'));
+  std::string raw = RawPreface();
+  for (std::uint32_t id = 1; id < 200; id += 2) {
+    raw += RawFrame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, id, Headers("/t/Echo"));
+    raw += RawFrame(NGHTTP2_DATA, 0, id, upload);
+    raw += RawFrame(NGHTTP2_RST_STREAM, 0, id, std::string("\0\0\0\x8", 4));
+  }
+  client.SendRaw(raw);
+  RunFor(milliseconds(100));
+  EXPECT_FALSE(client.hung_up());
+  EXPECT_EQ(server_->stats().floods_closed, 0U);
+}
+
+TEST_F(ServerTest, UploadToARefusedCallIsNoFlood) {
+  Start();
+  TestClient& client = Connect();
+  for (int i = 0; i < 8; ++i) {
+    const auto refused = client.Call("/t/Nope", std::string(60'000, 'x'));
+    EXPECT_EQ(StatusOf(client, refused), "12");
+    const auto good = client.Call("/t/Echo", FrameMessage("x"));
+    ASSERT_EQ(StatusOf(client, good), "0") << i;
+  }
+}
+
 TEST_F(ServerTest, CallsAndHangUpsAgainAndAgainCostOthersNothing) {
   Start();
   ASSERT_TRUE(ServesOthers());
-  const std::size_t before = ResidentBytes();
+  const std::size_t before = HeldBytes();
   for (int round = 0; round < 50; ++round) {
     {
       TestClient attacker(socket_path());
@@ -301,7 +413,7 @@ TEST_F(ServerTest, CallsAndHangUpsAgainAndAgainCostOthersNothing) {
     }
   }
   EXPECT_TRUE(RunUntil([&] { return server_->stats().calls == 0; }));
-  EXPECT_LT(ResidentBytes(), before + (std::size_t{16} << 20));
+  EXPECT_LT(HeldBytes(), before + (std::size_t{16} << 20));
 }
 
 TEST_F(ServerTest, ThousandCallersInOneInstantAreAllServed) {

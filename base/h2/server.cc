@@ -36,7 +36,7 @@ constexpr int kCallStartsPerTurn = 16;
 constexpr std::size_t kReservedDescriptors = 256;
 constexpr std::size_t kDescriptorsPerConnection = 2;
 /// An unread answer may take this much of the kernel's memory (which counts about double).
-constexpr int kSendBufferBytes = 64 << 10;
+constexpr int kSendBufferBytes = 32 << 10;
 /// Between the notice of GOAWAY and its last word.
 constexpr std::chrono::milliseconds kGoawayPause{20};
 

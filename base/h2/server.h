@@ -21,13 +21,14 @@ namespace credence::h2 {
 /// stream each.
 struct ServerOptions {
   /// Connections of one uid, root included; never more than three quarters of the total.
-  std::size_t max_connections_per_uid = 4096;
+  std::size_t max_connections_per_uid = 2048;
   /// Connections in all; each costs two descriptors, so RLIMIT_NOFILE may lower this.
   std::size_t max_connections = 16384;
   /// Calls whose handlers run (SETTINGS_MAX_CONCURRENT_STREAMS).
   std::uint32_t max_streams_per_connection = 100;
   std::size_t max_streams_per_uid = 8192;
-  /// Bytes of requests (headers and messages not read yet) held for one uid, and in all.
+  /// Bytes of requests (headers and messages not read yet) and of answers that the socket does not
+  /// take, held for one uid, and in all.
   std::size_t max_request_bytes_per_uid = std::size_t{16} << 20;
   std::size_t max_request_bytes = std::size_t{64} << 20;
   /// One message, after decompression.
@@ -36,7 +37,8 @@ struct ServerOptions {
   std::size_t max_header_bytes = std::size_t{16} << 10;
   /// ServerCall::Write waits above this.
   std::size_t max_unsent_bytes = std::size_t{16} << 10;
-  /// From accept to the client's preface and SETTINGS.
+  /// From accept to the client's preface and SETTINGS, and from the beginning of a header block to
+  /// its end.
   std::chrono::milliseconds preface_timeout{10'000};
   /// A connection without a call is closed after this (with GOAWAY).
   std::chrono::milliseconds idle_timeout{300'000};

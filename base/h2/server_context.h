@@ -13,6 +13,7 @@
 #include "base/h2/server.h"
 #include "base/h2/server_call.h"
 #include "base/h2/timer_queue.h"
+#include "base/h2/turn_queue.h"
 
 namespace credence::h2 {
 
@@ -28,12 +29,17 @@ struct Route {
 /// What the connections of one server share. It outlives them.
 struct ServerContext {
   ServerContext(asio::any_io_executor core, ServerOptions bounds)
-      : executor(core), options(bounds), timers(std::move(core)) {}
+      : executor(core), options(bounds), timers(core), reads(std::move(core), kReadsPerTurn) {}
+
+  /// Readable connections served before others get their turn.
+  static constexpr int kReadsPerTurn = 16;
 
   asio::any_io_executor executor;
   ServerOptions options;
   SystemClock clock;
   TimerQueue timers;
+  /// Reading goes round the users: who has a thousand connections ready does not delay who has one.
+  TurnQueue reads;
   std::map<std::string, Route, std::less<>> routes;
   Server::Stats stats;
   /// Runs the handler of a new call soon, never inside this call.

@@ -14,8 +14,8 @@ namespace {
 /// Streams share the connection's window: one that is not read must not hold up the others.
 constexpr std::int32_t kConnectionWindow = 1 << 20;
 constexpr std::uint32_t kStreamWindow = 65535;
-/// The largest piece that nghttp2_session_mem_send gives at once, rounded up.
-constexpr std::size_t kLargestPiece = 17 * 1024;
+
+constexpr std::size_t kMostPathInAnswer = 128;
 
 struct DeleteOption {
   void operator()(nghttp2_option* option) const { nghttp2_option_del(option); }
@@ -31,7 +31,9 @@ std::unique_ptr<nghttp2_option, DeleteOption> MakeOptions() {
   nghttp2_option_set_no_http_messaging(made, 1);
   nghttp2_option_set_no_closed_streams(made, 1);
   nghttp2_option_set_max_outbound_ack(made, 100);
-  nghttp2_option_set_max_continuations(made, 4);
+  // A header list within our limit fits one frame; one more, so that what is somewhat over it is
+  // refused call by call.
+  nghttp2_option_set_max_continuations(made, 1);
   nghttp2_option_set_max_deflate_dynamic_table_size(made, 512);
   return option;
 }
@@ -68,15 +70,20 @@ Session::~Session() {
 
 bool Session::Receive(std::span<const std::uint8_t> bytes) {
   now_ = server_.clock.SteadyNow();
-  const auto read = nghttp2_session_mem_recv(session_.get(), bytes.data(), bytes.size());
+  useful_ = false;
+  bool sound = nghttp2_session_mem_recv(session_.get(), bytes.data(), bytes.size()) >= 0;
+  if (sound && !useful_ && !flood_guard_.OnUselessBytes(bytes.size(), now_)) {
+    (void)nghttp2_session_terminate_session(session_.get(), NGHTTP2_ENHANCE_YOUR_CALM);
+    sound = false;
+  }
   for (auto& stream : std::exchange(started_, {})) {
     server_.start_call(std::move(stream));
   }
   CancelEndedHandlers();
-  if (read < 0) {
+  if (!sound) {
     CountAbuse();
   }
-  return read >= 0;
+  return sound;
 }
 
 void Session::CountAbuse() {
@@ -89,13 +96,15 @@ std::optional<std::size_t> Session::Send(std::span<std::uint8_t> out) {
   out_ = out;
   out_used_ = 0;
   bool broken = false;
-  while (out.size() - out_used_ >= kLargestPiece) {
+  CREDENCE_CHECK(out.size() >= kLeastSendBuffer);
+  while (out_used_ + kLargestPiece <= out.size()) {
     const std::uint8_t* piece = nullptr;
     const auto size = nghttp2_session_mem_send(session_.get(), &piece);
     if (size <= 0) {
       broken = size < 0;
       break;
     }
+    CREDENCE_CHECK(static_cast<std::size_t>(size) <= out.size() - out_used_);
     std::memcpy(out.data() + out_used_, piece, static_cast<std::size_t>(size));
     out_used_ += static_cast<std::size_t>(size);
   }
@@ -170,7 +179,9 @@ void Session::OnRequest(std::int32_t id, Half request) {
   }
   const auto route = server_.routes.find(head.path());
   if (route == server_.routes.end()) {
-    Refuse(id, {200, {Code::kUnimplemented, "unknown method " + head.path(), ""}});
+    // Cut: the library keeps a copy of the answer, and nobody pays for that.
+    const std::string method = head.path().substr(0, kMostPathInAnswer);
+    Refuse(id, {200, {Code::kUnimplemented, "unknown method " + method, ""}});
     return;
   }
   Accept(id, head, route->second, request);
@@ -248,6 +259,10 @@ void Session::Reset(std::int32_t id) {
 void Session::Consume(std::int32_t id, std::size_t bytes) {
   (void)nghttp2_session_consume(session_.get(), id, bytes);
   want_write_();
+}
+
+void Session::ConsumeClosed(std::size_t bytes) {
+  (void)nghttp2_session_consume_connection(session_.get(), bytes);
 }
 
 }  // namespace credence::h2

@@ -32,6 +32,11 @@ class Session {
     std::shared_ptr<Account> account;
   };
 
+  /// The largest piece that the library gives at once, rounded up.
+  static constexpr std::size_t kLargestPiece = std::size_t{17} << 10;
+  /// A DATA frame and a piece behind it.
+  static constexpr std::size_t kLeastSendBuffer = 2 * kLargestPiece;
+
   /// `want_write` is called whenever there may be something to Send(); it must not call back at
   /// once.
   Session(ServerContext& server, Peer peer, std::function<void()> want_write);
@@ -43,8 +48,8 @@ class Session {
   /// Takes bytes from the client. False: it broke the protocol or floods us; send what is there and
   /// close.
   [[nodiscard]] bool Receive(std::span<const std::uint8_t> bytes);
-  /// Fills `out` (at least 32 KiB) with bytes for the client and returns how many; 0 when there are
-  /// none now. nullopt: the session is broken, close.
+  /// Fills `out` (at least kLeastSendBuffer) with bytes for the client and returns how many; 0 when
+  /// there are none now. nullopt: the session is broken, close.
   std::optional<std::size_t> Send(std::span<std::uint8_t> out);
   /// True when neither side has anything left to say.
   bool Done() const;
@@ -62,6 +67,8 @@ class Session {
   void Close();
 
   bool preface_done() const { return preface_done_; }
+  /// When the header block began that is still arriving; nullopt if none is.
+  std::optional<SteadyTime> header_block_since() const { return header_block_since_; }
   std::size_t open_calls() const { return streams_.size(); }
 
   /// For Stream.
@@ -70,6 +77,8 @@ class Session {
   void Resume(std::int32_t id);
   void Reset(std::int32_t id);
   void Consume(std::int32_t id, std::size_t bytes);
+  /// The same for a stream that is closing: only the connection's window is left.
+  void ConsumeClosed(std::size_t bytes);
   void OnMessageTaken() { flood_guard_.OnMessageTaken(); }
 
  private:
@@ -96,8 +105,11 @@ class Session {
   bool preface_done_ = false;
   bool closed_ = false;
   bool abuse_counted_ = false;
+  /// Something in the bytes of this Receive() reached us.
+  bool useful_ = false;
   /// The request whose header block is arriving; a block is never interleaved with another.
   std::optional<RequestHead> head_;
+  std::optional<SteadyTime> header_block_since_;
   std::unordered_map<std::int32_t, std::shared_ptr<Stream>> streams_;
   std::vector<std::shared_ptr<Stream>> started_;
   /// Closed while their handlers ran.

@@ -11,7 +11,7 @@ namespace credence::h2 {
 namespace {
 
 constexpr std::size_t kFrameHeadBytes = 9;
-/// Over this many times the limit a header block is not even answered.
+/// Over this many times the limit a header block is not answered but the end of the connection.
 constexpr std::size_t kHopelessFactor = 4;
 
 Session& Of(void* user) {
@@ -60,6 +60,7 @@ int Session::Callbacks::OnBeginFrame(nghttp2_session* library,
                                      const nghttp2_frame_hd* head,
                                      void* user) {
   Session& session = Of(user);
+  session.useful_ = true;
   if (session.flood_guard_.OnFrame(
           head->type, head->flags, static_cast<std::uint32_t>(head->length), session.now_)) {
     return 0;
@@ -72,6 +73,7 @@ int Session::Callbacks::OnBeginHeaders(nghttp2_session* /*library*/,
                                        const nghttp2_frame* frame,
                                        void* user) {
   Session& session = Of(user);
+  session.header_block_since_ = session.now_;
   // The fields of request trailers carry nothing for us.
   session.head_.reset();
   if (IsRequest(*frame)) {
@@ -80,20 +82,22 @@ int Session::Callbacks::OnBeginHeaders(nghttp2_session* /*library*/,
   return 0;
 }
 
-int Session::Callbacks::OnHeader(nghttp2_session* /*library*/,
+int Session::Callbacks::OnHeader(nghttp2_session* library,
                                  const nghttp2_frame* /*frame*/,
                                  nghttp2_rcbuf* name,
                                  nghttp2_rcbuf* value,
                                  std::uint8_t /*flags*/,
                                  void* user) {
   Session& session = Of(user);
+  session.useful_ = true;
   if (!session.head_) {
     return 0;
   }
   session.head_->Add(Text(name), Text(value));
   if (session.head_->size() > kHopelessFactor * session.server_.options.max_header_bytes) {
-    session.head_.reset();
-    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    // A few bytes on the wire can stand for megabytes of fields.
+    (void)nghttp2_session_terminate_session(library, NGHTTP2_ENHANCE_YOUR_CALM);
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
   }
   return 0;
 }
@@ -107,6 +111,9 @@ int Session::Callbacks::OnFrame(nghttp2_session* library, const nghttp2_frame* f
   }
   if (head.type != NGHTTP2_HEADERS && head.type != NGHTTP2_DATA) {
     return 0;
+  }
+  if (head.type == NGHTTP2_HEADERS) {
+    session.header_block_since_.reset();
   }
   if (IsRequest(*frame)) {
     if (session.head_) {
@@ -134,7 +141,9 @@ int Session::Callbacks::OnData(nghttp2_session* library,
                                const std::uint8_t* bytes,
                                std::size_t size,
                                void* user) {
-  if (Stream* stream = Of(user).Find(id); stream != nullptr) {
+  Session& session = Of(user);
+  session.useful_ = true;
+  if (Stream* stream = session.Find(id); stream != nullptr) {
     stream->OnData({reinterpret_cast<const char*>(bytes), size});
   } else {
     // A refused call, or one that is over.
@@ -148,7 +157,9 @@ int Session::Callbacks::OnFrameSent(nghttp2_session* library,
                                     void* user) {
   Session& session = Of(user);
   const nghttp2_frame_hd& head = frame->hd;
-  if (head.type == NGHTTP2_HEADERS || head.type == NGHTTP2_DATA) {
+  const bool answer = head.type == NGHTTP2_HEADERS || head.type == NGHTTP2_DATA;
+  // A refusal earns nothing: refused calls are as good a flood as any.
+  if (answer && session.Find(head.stream_id) != nullptr) {
     session.flood_guard_.OnAnswerFrame();
   }
   if (head.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
@@ -210,7 +221,8 @@ int Session::Callbacks::SendAnswer(nghttp2_session* /*library*/,
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
   const auto room = session.out_.subspan(session.out_used_);
-  if (room.size() < kFrameHeadBytes + size) {
+  // The library may go on after this frame and give Send() a piece in the same call.
+  if (room.size() < kFrameHeadBytes + size + kLargestPiece) {
     return NGHTTP2_ERR_WOULDBLOCK;
   }
   std::memcpy(room.data(), frame_head, kFrameHeadBytes);

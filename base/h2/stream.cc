@@ -250,6 +250,8 @@ void Stream::CancelHandler() {
 }
 
 void Stream::Detach() {
+  // Nobody reads the rest; the other calls of the connection need the window.
+  session_->ConsumeClosed(std::exchange(unconsumed_, 0));
   session_ = nullptr;
   deadline_entry_.reset();
   answer_.clear();

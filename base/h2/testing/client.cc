@@ -210,6 +210,11 @@ void TestClient::Pump() {
   if (!socket_.valid() || hung_up_) {
     return;
   }
+  PumpOut();
+  PumpIn();
+}
+
+void TestClient::PumpOut() {
   const std::uint8_t* piece = nullptr;
   for (;;) {
     const auto size = nghttp2_session_mem_send(session_, &piece);
@@ -228,6 +233,9 @@ void TestClient::Pump() {
     }
     outgoing_.erase(0, static_cast<std::size_t>(sent));
   }
+}
+
+void TestClient::PumpIn() {
   std::array<std::uint8_t, 65536> buffer{};
   for (;;) {
     const auto count = recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);

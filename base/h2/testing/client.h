@@ -67,6 +67,8 @@ class TestClient {
 
   /// Sends and reads what is possible now without waiting.
   void Pump();
+  /// Sends only.
+  void PumpOut();
 
   const Answer& answer(std::int32_t id) { return answers_[id]; }
   bool hung_up() const { return hung_up_; }
@@ -76,6 +78,8 @@ class TestClient {
   void Ping();
 
  private:
+  void PumpIn();
+
   struct Upload {
     std::string data;
     bool ended = false;
