@@ -1,7 +1,7 @@
 """Adds up what the suites of ./dev test counted and ends with 'N passed, N failed'.
 
 Usage: summary.py FAILED LOG-WITHOUT-EXTENSION...; FAILED is 1 if some suite ended badly. Reads what GoogleTest, the seed
-runners, go test and pytest print. A suite without any test is a failure.
+runners, go test, pytest and the fuzzer's runner print. A suite without any test is a failure.
 """
 
 import pathlib
@@ -13,6 +13,7 @@ GTEST_PASSED = re.compile(r"\[  PASSED  \] (\d+) tests?\.")
 GTEST_FAILED = re.compile(r"\[  FAILED  \] (\d+) tests?, listed below")
 CTEST_LINE = re.compile(r"^\s*\d+/\d+ Test +#\d+: (\S+) \.+ *(.*)$", re.MULTILINE)
 GO_LINE = re.compile(r"^\s*--- (PASS|FAIL): ", re.MULTILINE)
+FUZZ_LINE = re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE)
 PYTEST_LINE = re.compile(r"^=+ .*\bin [\d.]+s.*=+$", re.MULTILINE)
 
 
@@ -26,6 +27,8 @@ def count(text):
             failed += not ok
         elif not ok and "Failed" not in outcome:
             failed += 1  # it crashed or ran out of time, so GoogleTest could not count
+    for good, bad in FUZZ_LINE.findall(text):
+        passed, failed = passed + int(good), failed + int(bad)
     for line in PYTEST_LINE.findall(text)[-1:]:
         passed += sum(map(int, re.findall(r"(\d+) passed", line)))
         failed += sum(map(int, re.findall(r"(\d+) (?:failed|error|skipped)", line)))
