@@ -1,6 +1,5 @@
 """Rows WA-* and JWT-* of the JWT profile, over raw gRPC. Source: SPIFFE Workload API, JWT-SVID."""
 
-import base64
 import json
 import time
 
@@ -8,20 +7,12 @@ import pytest
 
 from harness.caller import RpcError
 from harness.fixtures import ALICE, MANY, NOBODY
+from harness.tokens import encoded, part, signed
 
 FETCH = "/SpiffeWorkloadAPI/FetchJWTSVID"
 VALIDATE = "/SpiffeWorkloadAPI/ValidateJWTSVID"
 BUNDLES = "/SpiffeWorkloadAPI/FetchJWTBundles"
 ALICE_ID = "spiffe://example.org/alice"
-
-
-def part(token, number):
-    text = token.split(".")[number]
-    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-
-
-def encoded(value):
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
 @pytest.fixture
@@ -123,6 +114,22 @@ def test_WA_40_validation_returns_the_claims(fetch, validate):
 
 def test_WA_41_token_of_the_server_itself_is_valid(server, validate):
     assert validate(server.mint_jwt("/minted", "x"), "x").spiffe_id == "spiffe://example.org/minted"
+
+
+class TestForgedTokens:
+    """Signed with the server's own keys, taken from its key file."""
+
+    def key_id(self, server):
+        return part(server.mint_jwt("/minted", "x"), 0)["kid"]
+
+    def test_WA_41_control_token_signed_by_the_jwt_key_is_valid(self, server, validate):
+        token = signed(server.private_key("JWT-Signer"), self.key_id(server), ALICE_ID, "x")
+        assert validate(token, "x").spiffe_id == ALICE_ID
+
+    @pytest.mark.parametrize("with_kid", [True, False], ids=["kid", "no-kid"])
+    def test_WA_30_key_of_the_x509_authority_does_not_sign_tokens(self, server, validate, with_kid):
+        token = signed(server.private_key("x509-CA"), self.key_id(server) if with_kid else None, ALICE_ID, "x")
+        assert code_of(validate, token, "x") == "INVALID_ARGUMENT"
 
 
 @pytest.mark.parametrize("audience,token", [("", "a.b.c"), ("x", "")], ids=["no-audience", "no-token"])

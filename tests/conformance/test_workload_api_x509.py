@@ -5,11 +5,15 @@ import time
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 
-from harness.caller import RpcError
-from harness.fixtures import ALICE, MANY, NOBODY
+from harness.agent import Agent
+from harness.caller import Caller, RpcError
+from harness.certificates import certificate, split_der, write_pem
+from harness.fixtures import ALICE, MANY, NOBODY, wait_for_identity
 from harness.processes import wait_until
+from harness.relay import Relay
 
 FETCH = "/SpiffeWorkloadAPI/FetchX509SVID"
 BUNDLES = "/SpiffeWorkloadAPI/FetchX509Bundles"
@@ -21,22 +25,6 @@ LEAVER = 20010
 def fetch(caller, protos):
     """fetch(uid) is that user's first message."""
     return lambda uid: caller(uid).open(FETCH, answer_type=protos.workload.X509SVIDResponse).next()
-
-
-
-def split_der(der):
-    """Concatenated DER certificates, one by one."""
-    found = []
-    while der:
-        assert der[0] == 0x30, "a certificate is a SEQUENCE"
-        size = der[1]
-        header = 2
-        if size & 0x80:
-            header += size & 0x7F
-            size = int.from_bytes(der[2:header], "big")
-        found.append(x509.load_der_x509_certificate(der[:header + size]))
-        der = der[header + size:]
-    return found
 
 
 def uri_of(certificate):
@@ -84,13 +72,32 @@ def test_WA_18_chain_ends_in_the_bundle(fetch):
     chain[-1].verify_directly_issued_by(issuers[0])
 
 
-def test_WA_19_key_is_pkcs8_and_matches_the_leaf(fetch):
-    svid = fetch(ALICE).svids[0]
+def private_key_of(svid):
+    """The key, after it was seen to be plain PKCS#8 and to sign what the leaf verifies."""
     key = serialization.load_der_private_key(svid.x509_svid_key, password=None)
-    assert isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name == "secp256r1"
     pkcs8 = key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     assert len(pkcs8) == len(svid.x509_svid_key)
-    assert key.public_key() == split_der(svid.x509_svid)[0].public_key()
+    public = split_der(svid.x509_svid)[0].public_key()
+    if isinstance(key, rsa.RSAPrivateKey):
+        public.verify(key.sign(b"x", padding.PKCS1v15(), SHA256()), b"x", padding.PKCS1v15(), SHA256())
+    else:
+        public.verify(key.sign(b"x", ec.ECDSA(SHA256())), b"x", ec.ECDSA(SHA256()))
+    return key
+
+
+def test_WA_19_key_is_pkcs8_and_matches_the_leaf(fetch):
+    key = private_key_of(fetch(ALICE).svids[0])
+    assert isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name == "secp256r1"
+
+
+@pytest.mark.parametrize("key_type,kind,size", [
+    ("rsa-2048", rsa.RSAPrivateKey, 2048), ("ec-p384", ec.EllipticCurvePrivateKey, 384)], ids=["rsa-2048", "ec-p384"])
+def test_WA_19_key_is_of_the_configured_type(scratch, server, protos, key_type, kind, size):
+    agent = Agent(scratch, server, agent_lines=f'\n  workload_x509_svid_key_type = "{key_type}"')
+    wait_for_identity(agent, ALICE)
+    with Caller(agent.socket, ALICE) as alice:
+        key = private_key_of(alice.open(FETCH, answer_type=protos.workload.X509SVIDResponse).next().svids[0])
+    assert isinstance(key, kind) and key.key_size == size
 
 
 def test_WA_20_bundle_holds_certificate_authorities(fetch):
@@ -104,14 +111,18 @@ def test_WA_22_hints_are_unique(fetch):
     assert sorted(hints) == ["one", "three", "two"]
 
 
-def test_WA_22_of_two_entries_with_one_hint_the_first_is_kept(agent, server, fetch):
+def test_WA_22_of_two_entries_with_one_hint_the_first_is_kept(agent, server, caller, protos):
+    """They are as old as each other, so the entry's id decides. Both have arrived when the third has."""
     uid = LEAVER + 1
-    ids = [server.create_entry(f"/same-hint/{n}", f"unix:uid:{uid}", options=("-hint", "same")) for n in (1, 2)]
+    ids = server.create_entries(*(
+        server.entry(f"/same-hint/{n}", f"unix:uid:{uid}", entry_id=f"same-hint-{n}", hint="same" if n < 3 else "other") for n in (1, 2, 3)))
     try:
-        wait_until(lambda: agent.try_probe("x509", uid=uid).returncode == 0, 15, "the entries arrive")
-        time.sleep(2)
-        hints = [svid.hint for svid in fetch(uid).svids]
-        assert hints.count("same") == 1
+        wait_for_identity(agent, uid)
+        stream = caller(uid).open(FETCH, answer_type=protos.workload.X509SVIDResponse)
+        while len(answer := stream.next(15).svids) < 2:
+            pass
+        assert sorted((svid.hint, svid.spiffe_id) for svid in answer) == [
+            ("other", "spiffe://example.org/same-hint/3"), ("same", "spiffe://example.org/same-hint/1")]
     finally:
         for entry in ids:
             server.delete_entry(entry)
@@ -119,8 +130,8 @@ def test_WA_22_of_two_entries_with_one_hint_the_first_is_kept(agent, server, fet
 
 def test_WA_7_WA_8_WA_26_each_message_is_the_whole_state_and_the_end_is_told(agent, server, caller, protos):
     """Two entries, then one, then none: the stream says each."""
-    ids = [server.create_entry(f"/leaver/{n}", f"unix:uid:{LEAVER}") for n in (1, 2)]
-    wait_until(lambda: agent.try_probe("x509", uid=LEAVER).returncode == 0, 15, "the entries arrive")
+    ids = server.create_entries(*(server.entry(f"/leaver/{n}", f"unix:uid:{LEAVER}") for n in (1, 2)))
+    wait_for_identity(agent, LEAVER)
     stream = caller(LEAVER).open(FETCH, answer_type=protos.workload.X509SVIDResponse)
     while len(stream.next(15).svids) != 2:
         pass
@@ -134,8 +145,8 @@ def test_WA_7_WA_8_WA_26_each_message_is_the_whole_state_and_the_end_is_told(age
 
 def test_WA_10_burst_of_changes_ends_in_the_last_state(agent, server, caller, protos):
     uid = LEAVER + 2
-    ids = [server.create_entry(f"/burst/{n}", f"unix:uid:{uid}") for n in range(8)]
-    wait_until(lambda: agent.try_probe("x509", uid=uid).returncode == 0, 15, "the entries arrive")
+    ids = server.create_entries(*(server.entry(f"/burst/{n}", f"unix:uid:{uid}") for n in range(8)))
+    wait_for_identity(agent, uid)
     stream = caller(uid).open(FETCH, answer_type=protos.workload.X509SVIDResponse)
     while len(stream.next(15).svids) != 8:
         pass
@@ -164,3 +175,19 @@ def test_WA_24_refusal_ends_the_stream(caller):
     with pytest.raises(RpcError) as caught:
         caller(NOBODY).open(FETCH).next()
     assert caught.value.code == "PERMISSION_DENIED"
+
+
+def test_WA_45_jwt_key_does_not_make_an_x509_svid(scratch, server):
+    """A server whose certificate was signed by the JWT key is nobody; the same one signed by the authority's key is believed."""
+    authority = x509.load_pem_x509_certificates(server.bundle_path.read_bytes())[0]
+    key = ec.generate_private_key(ec.SECP256R1())
+    leaf = {signer: write_pem(scratch.path / f"{signer}.pem", certificate(
+        "server", key, authority.subject, server.private_key(signer), False, uri="spiffe://example.org/spire/server"), key)
+        for signer in ("JWT-Signer", "x509-CA")}
+    with Relay(server.port) as relay:
+        agent = Agent(scratch, server, port=relay.port)
+        wait_for_identity(agent, ALICE)
+        for signer, outcome in (("x509-CA", "accepted"), ("JWT-Signer", "refused")):
+            relay.impersonate(leaf[signer])
+            wait_until(lambda: relay.handshakes, 30, lambda: f"a handshake\n{agent.process.tail()}")
+            assert {one.split(":")[0] for one in relay.handshakes} == {outcome}, (signer, relay.handshakes)

@@ -1,13 +1,13 @@
 """Rows WE-* of the SPIFFE requirements, over raw gRPC. Source: SPIFFE Workload Endpoint."""
 
 import os
-import socket as sockets
 import stat
 
 import pytest
 
-from harness.caller import HEADER, RpcError
-from harness.fixtures import ALICE, NOBODY
+from harness.caller import HEADER, Caller, RpcError
+from harness.fixtures import ALICE, BOB, NOBODY
+from harness.handed_over import HandedOver
 
 SERVICE = "/SpiffeWorkloadAPI/"
 STREAMS = ("FetchX509SVID", "FetchX509Bundles", "FetchJWTBundles")
@@ -38,7 +38,7 @@ def test_WE_1_WE_4_default_is_a_unix_socket_that_every_user_may_open(agent):
     assert stat.S_IMODE(mode) == 0o777
 
 
-def test_WE_1_no_tcp_port_is_open(agent):
+def test_WE_1_WE_2_WE_5_no_tcp_port_is_open(agent):
     inodes = {os.readlink(f"/proc/{agent.process.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{agent.process.pid}/fd")}
     listening = []
     for table in ("tcp", "tcp6"):
@@ -97,7 +97,7 @@ def test_WE_21_WA_46_profile_that_is_off_is_Unimplemented(caller, method):
     assert caught.value.code == "UNIMPLEMENTED"
 
 
-def test_WE_24_every_method_of_the_workload_api_answers(caller, requests, protos):
+def test_WE_24_WA_1_every_method_of_both_profiles_answers(caller, requests, protos):
     alice = caller(ALICE)
     for method in STREAMS:
         assert alice.open(SERVICE + method).next()
@@ -105,9 +105,22 @@ def test_WE_24_every_method_of_the_workload_api_answers(caller, requests, protos
     assert refusal(alice, "ValidateJWTSVID", requests["ValidateJWTSVID"]).code == "INVALID_ARGUMENT"
 
 
-def test_WE_14_socket_handed_to_another_process_keeps_its_first_caller(agent):
-    """Who connected counts, not who writes: the kernel's record is made at connect()."""
-    with sockets.socket(sockets.AF_UNIX) as connection:
-        connection.connect(str(agent.socket))
-        credentials = connection.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, 12)
-    assert int.from_bytes(credentials[:4], "little") == agent.process.pid
+@pytest.mark.parametrize("method", ["GetCredential", "ListDestinations", "GetStatus", "Check", "ServerReflectionInfo"])
+def test_WE_22_WA_3_workload_api_has_no_method_of_ours(caller, method):
+    with pytest.raises(RpcError) as caught:
+        caller(ALICE).call(SERVICE + method, timeout=5)
+    assert caught.value.code == "UNIMPLEMENTED"
+
+
+def test_WE_14_connection_that_a_child_of_another_user_inherited_keeps_its_caller(agent, scratch, protos):
+    """Who connected counts, not who writes; once that process has ended, nobody is served in its place."""
+    with HandedOver(scratch, agent.socket, connector=ALICE, user=BOB) as handed, Caller(handed.front, NOBODY) as caller:
+        answer = caller.open(SERVICE + "FetchX509SVID", answer_type=protos.workload.X509SVIDResponse).next()
+        assert [svid.spiffe_id for svid in answer.svids] == ["spiffe://example.org/alice"]
+        handed.end_connector()
+        assert refusal(caller, "FetchX509SVID").code in ("UNAVAILABLE", "UNAUTHENTICATED")
+
+
+def test_WE_14_process_that_changed_its_user_is_served_as_neither(agent, scratch, protos):
+    with HandedOver(scratch, agent.socket, connector=ALICE, user=BOB, fork=False) as handed, Caller(handed.front, NOBODY) as caller:
+        assert refusal(caller, "FetchX509SVID").code in ("UNAVAILABLE", "UNAUTHENTICATED")

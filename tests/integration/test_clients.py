@@ -1,12 +1,17 @@
 """Unmodified clients of the Workload API get what they want."""
 
+import grp
+import hashlib
+import json
+import pwd
+import shutil
 import subprocess
 
 import pytest
 
-from harness.agent import UNIX_ATTESTOR
-from harness.fixtures import ALICE, BOB, MANY, NOBODY
+from harness.fixtures import ALICE, BOB, MANY, NOBODY, wait_for_identity
 from harness.peers import peer, published
+from harness.processes import wait_until
 
 
 @pytest.fixture
@@ -61,41 +66,72 @@ def test_first_identity_is_the_same_for_every_client(agent):
     assert agent.probe("x509", uid=MANY)["spiffe_id"] == first
 
 
-@pytest.mark.parametrize("selector", ["unix:path:{bin}/probe", "unix:sha256:{hash}", "unix:gid:{uid}"])
-def test_unix_selectors(agent, server, scratch, selector):
-    assert "discover_workload_path" in UNIX_ATTESTOR
-    uid = 20050
+def ids_of(scratch, agent, program, **process):
+    """SPIFFE IDs of a process with these rights; empty if it has none."""
+    result = scratch.run([program, "watch", "-socket", agent.socket, "-count", "1", "-timeout", "10s"], **process)
+    line = json.loads(result.stdout.splitlines()[0])
+    assert "spiffe_ids" in line or "PermissionDenied" in line["error"], line
+    return set(line.get("spiffe_ids", []))
+
+
+def test_unix_selectors(agent, server, scratch):
+    """An entry for each selector, and processes of which each lacks one thing. Names are of accounts every Debian has."""
+    user, group, more_group = pwd.getpwnam("games"), grp.getgrnam("audio"), grp.getgrnam("video")
+    own_group, more_gid = 20050, 20051
     program = published(scratch.folder("bin"), peer("probe"))
-    digest = subprocess.run(["sha256sum", program], capture_output=True, text=True, check=True).stdout.split()[0]
-    entry = server.create_entry("/by-selector", selector.format(bin=scratch.path / "bin", hash=digest, uid=uid), f"unix:uid:{uid}")
-    try:
-        from harness.processes import wait_until
+    other = scratch.path / "other"
+    shutil.copy2(program, other)
+    with open(other, "ab") as content:
+        content.write(b"another digest")
+    selectors = {
+        "uid": f"uid:{user.pw_uid}", "user": "user:games", "gid": f"gid:{group.gr_gid}", "group": "group:audio",
+        "supplementary-gid": f"supplementary_gid:{more_gid}", "supplementary-group": "supplementary_group:video",
+        "path": f"path:{program}", "sha256": f"sha256:{hashlib.sha256(program.read_bytes()).hexdigest()}"}
+    # Tied to programs of this test, so that the machine's own processes and other tests do not match.
+    entries = server.create_entries(*(
+        server.entry(f"/unix/{name}", f"unix:{selector}", *([] if name in ("path", "sha256") else [f"unix:path:{other}"]))
+        for name, selector in selectors.items()))
 
-        def fetched():
-            return scratch.run([program, "x509", "-socket", agent.socket, "-timeout", "2s"], uid=uid).returncode == 0
-        wait_until(fetched, 20, "the entry matches")
-        assert spire_refuses_other_program(agent, uid) or "gid" in selector
+    def has(program, *names, **process):
+        expected = {f"spiffe://example.org/unix/{name}" for name in names}
+        wait_until(lambda: ids_of(scratch, agent, program, **process) == expected, 20,
+                   lambda: f"{process}: {ids_of(scratch, agent, program, **process)} instead of {expected}")
+    try:
+        has(other, "uid", "user", "gid", "group", "supplementary-gid", "supplementary-group",
+            uid=user.pw_uid, gid=group.gr_gid, groups=(more_group.gr_gid, more_gid))
+        has(other, "uid", "user", uid=user.pw_uid, gid=own_group)
+        has(other, "gid", "group", uid=20050, gid=group.gr_gid)
+        has(other, "supplementary-gid", uid=20050, gid=own_group, groups=(more_gid,))
+        has(other, "supplementary-group", uid=20050, gid=own_group, groups=(more_group.gr_gid,))
+        has(other, uid=20050, gid=own_group)
+        has(program, "path", "sha256", uid=20050, gid=own_group)
     finally:
-        server.delete_entry(entry)
+        for entry in entries:
+            server.delete_entry(entry)
 
 
-def spire_refuses_other_program(agent, uid):
-    """Another executable of the same user does not match path or hash."""
-    program = published(agent.scratch.folder("bin"), peer("spire-agent"))
-    return agent.scratch.run([program, "api", "fetch", "x509", "-socketPath", agent.socket], uid=uid).returncode != 0
-
-
-def test_stream_pushes_rotation(scratch, server):
+def test_stream_pushes_rotation(agent, server):
     """With SVIDs of 20 seconds a second update comes well before the first one ends."""
-    from harness.agent import Agent
-    from harness.fixtures import wait_for_identity
-    uid = 20051
-    entry = server.create_entry("/short", f"unix:uid:{uid}", options=("-x509SVIDTTL", "20"))
+    uid = 20052
+    entry = server.create_entry("/short", f"unix:uid:{uid}", x509_svid_ttl=20)
     try:
-        agent = Agent(scratch, server)
         wait_for_identity(agent, uid)
         lines = agent.probe("watch", "-count", "2", "-timeout", "25s", uid=uid, seconds=40)
         assert lines[0]["serials"] != lines[1]["serials"]
         assert lines[0]["spiffe_ids"] == lines[1]["spiffe_ids"]
     finally:
         server.delete_entry(entry)
+
+
+def test_spire_agent_finds_the_agent_healthy(agent, scratch):
+    """The probe that operators' units and pods have; it knows nothing of the Workload API's header."""
+    program = published(scratch.folder("bin"), peer("spire-agent"))
+    result = scratch.run([program, "healthcheck", "-socketPath", agent.socket], uid=NOBODY)
+    assert result.returncode == 0, result.stdout + result.stderr
+    away = scratch.run([program, "healthcheck", "-socketPath", scratch.path / "none.sock"], uid=NOBODY)
+    assert away.returncode != 0
+
+
+def test_WE_23_own_functions_are_a_service_of_their_own(caller, protos):
+    answer = caller(ALICE).call("/credence.credential.v1.CredentialAPI/GetStatus", answer_type=protos.credential.GetStatusResponse)
+    assert answer.trust_domain == "example.org"

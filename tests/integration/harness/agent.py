@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 
-from .peers import CREDENCE, peer, published
+from .peers import CREDENCE, agent_environment, peer, published
 from .processes import wait_until
 
 AGENT_CONF = """
@@ -64,7 +64,9 @@ class Agent:
             self.wait_ready()
 
     def start(self):
-        self.process = self.scratch.start([self.binary, "run", "-config", self.conf], f"{self.name}.log", env=self.env)
+        environment = agent_environment() if self.program == "credence" else {}
+        self.process = self.scratch.start([self.binary, "run", "-config", self.conf], f"{self.name}.log",
+                                          env=environment | (self.env or {}))
 
     def wait_ready(self, seconds=30):
         """Until the socket takes connections; a caller's identity may come a moment later."""
@@ -121,5 +123,16 @@ class Agent:
         return self.scratch.run([probe, command, "-socket", self.socket, *flags], uid=uid, seconds=seconds)
 
     def resident_kb(self):
+        return self._memory_kb("VmRSS:")
+
+    def peak_kb(self):
+        """The most that was ever resident, or since forget_peak()."""
+        return self._memory_kb("VmHWM:")
+
+    def forget_peak(self):
+        with open(f"/proc/{self.process.pid}/clear_refs", "w", encoding="ascii") as clear:
+            clear.write("5")
+
+    def _memory_kb(self, name):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as lines:
-            return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+            return next(int(line.split()[1]) for line in lines if line.startswith(name))

@@ -56,10 +56,9 @@ def server(session_scratch):
 
 
 def create_usual_entries(server):
-    server.create_entry("/alice", f"unix:uid:{ALICE}")
-    server.create_entry("/bob", f"unix:uid:{BOB}")
-    for name in ("one", "two", "three"):
-        server.create_entry(f"/many/{name}", f"unix:uid:{MANY}", options=("-hint", name))
+    server.create_entries(
+        server.entry("/alice", f"unix:uid:{ALICE}"), server.entry("/bob", f"unix:uid:{BOB}"),
+        *(server.entry(f"/many/{name}", f"unix:uid:{MANY}", hint=name) for name in ("one", "two", "three")))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """Where the real peers are. What is missing is an error: a test against a real peer fails rather than skips."""
 
+import functools
+import mmap
 import os
 import pathlib
 import shutil
@@ -50,3 +52,24 @@ def published(folder, program):
             shutil.copy2(program, target)
         target.chmod(0o755)
     return target
+
+
+@functools.cache
+def sanitized():
+    """Whether the agent under test was compiled with the address sanitizer."""
+    with open(_existing(CREDENCE), "rb") as program, mmap.mmap(program.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"__asan_init") >= 0
+
+
+def memory_limit_kb():
+    """What the agent may have resident at its worst. The sanitizer's shadow, red zones and quarantine come on top."""
+    return (384 if sanitized() else 64) * 1024
+
+
+def agent_environment():
+    """What the agent under test needs of the environment: freed memory is not kept back in hundreds of megabytes."""
+    if not sanitized():
+        return {}
+    options = [os.environ.get("ASAN_OPTIONS", ""), "quarantine_size_mb=16", "thread_local_quarantine_size_kb=64"]
+    return {"ASAN_OPTIONS": ":".join(filter(None, options))} | {
+        name: os.environ[name] for name in ("UBSAN_OPTIONS", "LSAN_OPTIONS") if name in os.environ}

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -22,19 +23,35 @@ def wait_until(condition, seconds, what):
         time.sleep(0.05)
 
 
+# Below the range from which the kernel takes ports of outgoing connections. Even ones: OpenBao wants the next one too.
+PORTS = range(20000, 30000, 2)
+_claims = []
+
+
 def free_port():
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A TCP port of 127.0.0.1 that nobody listens on and that no other test run of this machine gets while we live."""
+    while True:
+        port = random.choice(PORTS)
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0credence-test-port-{port}")
+            for needed in (port, port + 1):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", needed))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return port
 
 
-def as_user(uid, argv):
-    """`argv` as it has to be run for `uid`: no other rights, and it dies with us."""
+def as_user(uid, argv, gid=None, groups=()):
+    """`argv` as it has to be run for `uid`: no other rights, and it dies with us. `gid` is that of uid unless given."""
     argv = [str(part) for part in argv]
     if uid == 0:
         return ["setpriv", "--pdeathsig", "KILL", "--", *argv]
-    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--pdeathsig", "KILL", "--", *argv]
+    supplementary = f"--groups={','.join(map(str, groups))}" if groups else "--clear-groups"
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid if gid is None else gid}", supplementary, "--pdeathsig", "KILL", "--", *argv]
 
 
 def base_env(extra=None):
@@ -111,10 +128,10 @@ class Scratch:
         self.processes.append(process)
         return process
 
-    def run(self, argv, uid=0, env=None, seconds=30, stdin=None, cwd=None):
+    def run(self, argv, uid=0, env=None, seconds=30, stdin=None, cwd=None, gid=None, groups=()):
         """Runs to the end; CompletedProcess with text output."""
         return subprocess.run(
-            as_user(uid, argv), env=base_env(env), timeout=seconds, input=stdin, cwd=cwd or self.path,
+            as_user(uid, argv, gid, groups), env=base_env(env), timeout=seconds, input=stdin, cwd=cwd or self.path,
             stdin=subprocess.DEVNULL if stdin is None else None, capture_output=True, text=True, start_new_session=True)
 
     def close(self):

@@ -1,9 +1,12 @@
 """A real SPIRE server with its OIDC discovery provider."""
 
+import base64
 import json
 import os
 import re
 import urllib.request
+
+from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from .peers import peer
 from .processes import free_port, wait_until
@@ -20,6 +23,7 @@ server {{
   data_dir = "{data}"
   log_level = "DEBUG"
   ca_ttl = "{ca_ttl}"
+  agent_ttl = "{agent_ttl}"
   default_x509_svid_ttl = "{x509_ttl}"
   default_jwt_svid_ttl = "{jwt_ttl}"
   jwt_issuer = "{issuer}"
@@ -49,7 +53,7 @@ class SpireServer:
     """`jti` loads the composer that gives every JWT-SVID one; `x509pop_ca` (a PEM file) adds that node attestor."""
 
     def __init__(self, scratch, name="server", jti=False, x509pop_ca=None, x509_ttl="1h", jwt_ttl="5m", ca_ttl="24h",
-                 domain=TRUST_DOMAIN):
+                 agent_ttl="1h", domain=TRUST_DOMAIN):
         self.scratch, self.name, self.domain = scratch, name, domain
         self.folder = scratch.folder(name, 0o700)
         self.socket = self.folder / "api.sock"
@@ -63,7 +67,7 @@ class SpireServer:
         self.conf = self.folder / "server.conf"
         self.conf.write_text(SERVER_CONF.format(
             port=self.port, socket=self.socket, domain=domain, data=self.folder, ca_ttl=ca_ttl, x509_ttl=x509_ttl,
-            jwt_ttl=jwt_ttl, issuer=self.issuer, more=more))
+            agent_ttl=agent_ttl, jwt_ttl=jwt_ttl, issuer=self.issuer, more=more))
         self.start()
 
     def start(self):
@@ -105,15 +109,51 @@ class SpireServer:
         out = self.cli("token", "generate", "-spiffeID", spiffe_id or f"spiffe://{self.domain}/node").stdout
         return re.search(r"Token: (\S+)", out).group(1)
 
-    def create_entry(self, path, *selectors, parent=None, options=()):
-        """Returns the entry's id. `path` is the part of the SPIFFE ID after the trust domain."""
-        out = self.cli(
-            "entry", "create", "-parentID", parent or f"spiffe://{self.domain}/node", "-spiffeID", f"spiffe://{self.domain}{path}",
-            *[part for selector in selectors for part in ("-selector", selector)], *options).stdout
-        return re.search(r"Entry ID\s*: (\S+)", out).group(1)
+    def create_entry(self, path, *selectors, **more):
+        """Returns the entry's id. `path` is the part of the SPIFFE ID after the trust domain; see entry() for the rest."""
+        return self.create_entries(self.entry(path, *selectors, **more))[0]
+
+    def create_entries(self, *entries):
+        """Creates many in one call; their ids in the order of `entries`, which entry() makes."""
+        result = self.scratch.run([peer("spire-server"), "entry", "create", "-socketPath", self.socket, "-data", "-", "-output", "json"],
+                                  stdin=json.dumps({"entries": entries}), seconds=60)
+        assert result.returncode == 0, f"spire-server entry create: {result.stdout}{result.stderr}"
+        answers = json.loads(result.stdout)["results"]
+        assert all(answer["status"]["code"] == 0 for answer in answers), answers
+        return [answer["entry"]["id"] for answer in answers]
+
+    def entry(self, path, *selectors, parent="/node", **more):
+        """A registration entry as `entry create -data` reads it; `more` is hint, entry_id, federates_with, x509_svid_ttl."""
+        split = [selector.split(":", 1) for selector in selectors]
+        return {"parent_id": f"spiffe://{self.domain}{parent}", "spiffe_id": f"spiffe://{self.domain}{path}",
+                "selectors": [{"type": kind, "value": value} for kind, value in split], **more}
 
     def delete_entry(self, entry_id):
         self.cli("entry", "delete", "-entryID", entry_id)
+
+    def spiffe_bundle(self):
+        """The bundle as a SPIFFE bundle document."""
+        return self.cli("bundle", "show", "-format", "spiffe").stdout
+
+    def federate(self, other):
+        """Takes over the bundle of another server, as federation would."""
+        document = self.folder / f"{other.domain}.json"
+        document.write_text(other.spiffe_bundle())
+        self.cli("bundle", "set", "-id", f"spiffe://{other.domain}", "-format", "spiffe", "-path", document)
+
+    def end_federation(self, other):
+        """Deletes the bundle; entries that named it go on without it."""
+        self.cli("bundle", "delete", "-id", f"spiffe://{other.domain}", "-mode", "dissociate")
+
+    def agents(self):
+        """What the server knows of its agents."""
+        return json.loads(self.cli("agent", "list", "-output", "json").stdout)["agents"]
+
+    def private_key(self, kind):
+        """The key that signs now for "x509-CA" or "JWT-Signer": tests forge with it what nobody else could."""
+        keys = json.loads((self.folder / "keys.json").read_text())["keys"]
+        name = next(name for name in sorted(keys) if name.startswith(kind))
+        return load_der_private_key(base64.b64decode(keys[name]), password=None)
 
     def mint_jwt(self, path, *audiences):
         """A token signed by the server itself, without any agent."""

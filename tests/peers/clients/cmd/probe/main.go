@@ -32,12 +32,13 @@ type command struct {
 }
 
 var commands = map[string]command{
-	"x509":  {"NewX509Source: the SVID and its bundle", runX509},
-	"jwt":   {"NewJWTSource: a token for -audience, validated here and by the agent", runJWT},
-	"mtls":  {"a TLS 1.3 round trip between two sides that both use the X509Source", runMTLS},
-	"watch": {"the first -count updates of the X.509 stream, one line each", runWatch},
-	"hold":  {"open -count connections with a FetchX509SVID stream each, hold them until stdin ends", runHold},
-	"burst": {"-count connections in one instant, each wanting one X.509-SVID", runBurst},
+	"x509":       {"NewX509Source: the SVID and its bundle", runX509},
+	"jwt":        {"NewJWTSource: a token for -audience, validated here and by the agent", runJWT},
+	"mtls":       {"a TLS 1.3 round trip between two sides that both use the X509Source", runMTLS},
+	"descriptor": {"the published Workload API, as JSON", runDescriptor},
+	"watch":      {"the first -count updates of the X.509 stream, one line each", runWatch},
+	"hold":       {"open -count connections with a FetchX509SVID stream each, hold them until stdin ends", runHold},
+	"burst":      {"-count connections in one instant, each wanting one X.509-SVID", runBurst},
 	"flood": {"-kind unanswered: -connections connections of FetchX509SVID calls nobody waits for; -kind hangup: -count calls, hang up, again; " +
 		"-kind reset: open and reset; -kind ping, -kind settings; each for -duration", runFlood},
 	"bench-jwt":        {"-count warm FetchJWTSVID calls by -callers callers; CPU of -pid", runBenchJWT},
