@@ -23,7 +23,6 @@ const (
 	maxRequestBytes   = 64 << 10
 	tokenPrefix       = "sk-ant-oat01-"
 	tokenScope        = "workspace:inference"
-	shortestToken     = 60 * time.Second
 )
 
 // badRequest names what is malformed; the caller sees it. Any other error of the exchange is a refusal whose reason
@@ -189,7 +188,7 @@ func (s *Server) mint(rule *Rule, found *claims) (string, time.Duration, error) 
 	}
 	now := s.now()
 	lifetime := min(time.Duration(rule.TokenLifetimeSeconds)*time.Second, 2*found.expires.Sub(now))
-	lifetime = max(shortestToken, lifetime).Truncate(time.Second)
+	lifetime = max(time.Duration(s.config.ShortestTokenSeconds)*time.Second, lifetime).Truncate(time.Second)
 	random := make([]byte, 48)
 	rand.Read(random)
 	token := tokenPrefix + base64.RawURLEncoding.EncodeToString(random)

@@ -32,9 +32,6 @@ class Claude:
     def add_fault(self, kind, **more):
         self._ask("POST", "/faults", {"kind": kind, **more})
 
-    def clear_faults(self):
-        self._ask("DELETE", "/faults")
-
     def disable(self, rule_id):
         self._ask("POST", f"/rules/{rule_id}/disable")
 

@@ -4,7 +4,6 @@ import json
 import socket
 import struct
 import threading
-import time
 
 GOOD = json.dumps({"access_token": "sk-ant-oat01-from-the-faulty-vendor", "token_type": "Bearer", "expires_in": 600})
 
@@ -16,10 +15,10 @@ def _answer(status, body, content_type="application/json", extra=""):
 
 
 class FaultyVendor:
-    """`mode` decides what the next requests get; `assertions` holds what was sent, in order."""
+    """`mode` decides what the next requests get; `assertions` and `paths` hold what was sent, in order."""
 
-    def __init__(self):
-        self.mode, self.assertions = "good", []
+    def __init__(self, mode="good"):
+        self.mode, self.assertions, self.paths = mode, [], []
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.closed = threading.Event()
@@ -48,7 +47,7 @@ class FaultyVendor:
             connection.settimeout(30)
             try:
                 self._read_request(connection)
-                getattr(self, "_" + self.mode)(connection)
+                getattr(self, "_" + self.mode.replace("-", "_"))(connection)
             except OSError:
                 pass  # the client went away, as it may
 
@@ -60,6 +59,7 @@ class FaultyVendor:
         size = int(next(line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")))
         while len(body) < size:
             body += self._more(connection)
+        self.paths.append(head.split(b" ", 2)[1].decode())
         self.assertions.append(json.loads(body)["assertion"])
 
     @staticmethod
@@ -120,10 +120,3 @@ class FaultyVendor:
 
     def _denied_old(self, connection):
         connection.sendall(_answer("400 Bad Request", '{"error":"invalid_grant","error_description":"no"}'))
-
-
-def wait_for_requests(vendor, count, seconds=15):
-    end = time.monotonic() + seconds
-    while len(vendor.assertions) < count and time.monotonic() < end:
-        time.sleep(0.05)
-    return len(vendor.assertions) >= count

@@ -5,7 +5,7 @@ import pytest
 from .agent import Agent
 from .caller import Caller
 from .openbao import OpenBao
-from .processes import Scratch
+from .processes import Scratch, wait_until
 from .protos import Protos
 from .spire import SpireServer
 
@@ -78,8 +78,7 @@ def agent(session_scratch, server):
 
 
 def wait_for_identity(agent, uid, seconds=20):
-    from .processes import wait_until
-    wait_until(lambda: agent.try_probe("x509", "-timeout", "3s", uid=uid).returncode == 0, seconds,
+    wait_until(lambda: agent.try_probe("ids", "-timeout", "10s", uid=uid).returncode == 0, seconds,
                lambda: f"uid {uid} has an identity\n{agent.process.tail()}")
 
 

@@ -28,10 +28,10 @@ def openbao(name, address, role, audience="openbao", **spec):
     return destination(name, "openbao", {"address": address, "role": role, "audience": audience}, **spec)
 
 
-def claude(name, base_url, rule="fdrl_demo", **spec):
+def claude(name, base_url, rule="fdrl_demo", audience=None, **spec):
     return destination(name, "anthropic", {
         "base_url": base_url, "federation_rule_id": rule, "organization_id": ORGANIZATION,
-        "service_account_id": "svac_demo"}, **spec)
+        "service_account_id": "svac_demo"} | ({"audience": audience} if audience else {}), **spec)
 
 
 def together(*documents):

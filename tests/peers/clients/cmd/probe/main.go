@@ -32,6 +32,7 @@ type command struct {
 }
 
 var commands = map[string]command{
+	"ids":        {"the SPIFFE IDs of one FetchX509SVID call, which is not repeated", runIDs},
 	"x509":       {"NewX509Source: the SVID and its bundle", runX509},
 	"jwt":        {"NewJWTSource: a token for -audience, validated here and by the agent", runJWT},
 	"mtls":       {"a TLS 1.3 round trip between two sides that both use the X509Source", runMTLS},

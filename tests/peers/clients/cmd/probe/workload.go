@@ -22,6 +22,20 @@ func (o options) context() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), o.timeout)
 }
 
+func runIDs(o options) (any, error) {
+	ctx, cancel := o.context()
+	defer cancel()
+	svids, err := workloadapi.FetchX509SVIDs(ctx, workloadapi.WithAddr("unix://"+o.socket))
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, 0, len(svids))
+	for _, svid := range svids {
+		ids = append(ids, svid.ID.String())
+	}
+	return map[string]any{"spiffe_ids": ids}, nil
+}
+
 func runX509(o options) (any, error) {
 	ctx, cancel := o.context()
 	defer cancel()
