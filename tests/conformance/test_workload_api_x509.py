@@ -124,8 +124,7 @@ def test_WA_22_of_two_entries_with_one_hint_the_first_is_kept(agent, server, cal
         assert sorted((svid.hint, svid.spiffe_id) for svid in answer) == [
             ("other", "spiffe://example.org/same-hint/3"), ("same", "spiffe://example.org/same-hint/1")]
     finally:
-        for entry in ids:
-            server.delete_entry(entry)
+        server.delete_entries(*ids)
 
 
 def test_WA_7_WA_8_WA_26_each_message_is_the_whole_state_and_the_end_is_told(agent, server, caller, protos):
@@ -135,9 +134,9 @@ def test_WA_7_WA_8_WA_26_each_message_is_the_whole_state_and_the_end_is_told(age
     stream = caller(LEAVER).open(FETCH, answer_type=protos.workload.X509SVIDResponse)
     while len(stream.next(15).svids) != 2:
         pass
-    server.delete_entry(ids[0])
+    server.delete_entries(ids[0])
     assert [svid.spiffe_id for svid in stream.next(15).svids] == ["spiffe://example.org/leaver/2"]
-    server.delete_entry(ids[1])
+    server.delete_entries(ids[1])
     with pytest.raises(RpcError) as caught:
         stream.next(15)
     assert caught.value.code == "PERMISSION_DENIED"
@@ -150,8 +149,7 @@ def test_WA_10_burst_of_changes_ends_in_the_last_state(agent, server, caller, pr
     stream = caller(uid).open(FETCH, answer_type=protos.workload.X509SVIDResponse)
     while len(stream.next(15).svids) != 8:
         pass
-    for entry in ids[:7]:
-        server.delete_entry(entry)
+    server.delete_entries(*ids[:7])
     for _ in range(8):
         if len(stream.next(15).svids) == 1:
             return

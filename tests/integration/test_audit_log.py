@@ -27,6 +27,14 @@ def make_agent(scratch, server, bao, **options):
     return agent
 
 
+@pytest.fixture(scope="module")
+def audited(session_scratch, server, bao):
+    """An agent for tests that leave its log usable."""
+    agent = make_agent(session_scratch, server, bao, name="audited")
+    yield agent
+    agent.stop()
+
+
 def refused_for_the_log(agent, path):
     result = agent.get("kv", ALICE)
     assert result.returncode == 5, (result.returncode, result.stderr)
@@ -70,12 +78,14 @@ def test_log_that_turns_unwritable(scratch, server, bao):
     wait_until(lambda: agent.get("kv", ALICE).returncode == 0, 15, "the log recovers")
 
 
-def test_rotated_log_goes_on(scratch, server, bao):
-    agent = make_agent(scratch, server, bao)
-    agent.credential("kv", ALICE)
-    os.rename(agent.audit_log, str(agent.audit_log) + ".1")
-    agent.credential("kv", ALICE)
-    assert len(agent.audit()) >= 1
+def test_rotated_log_goes_on(audited):
+    old = str(audited.audit_log) + ".1"
+    before = audited.credential("kv", ALICE)["decision_id"]
+    os.rename(audited.audit_log, old)
+    after = audited.credential("kv", ALICE)["decision_id"]
+    assert [event["decision_id"] for event in audited.audit() if event["kind"] == "decision"] == [after]
+    with open(old, encoding="utf-8") as lines:
+        assert before in lines.read()
 
 
 def test_log_that_cannot_be_opened_at_start(scratch, server, bao):
@@ -93,7 +103,6 @@ def test_log_that_cannot_be_opened_at_start(scratch, server, bao):
         assert agent.process.wait(5) == 3 and str(blocked) in agent.process.output()
 
 
-def test_line_is_on_disk_before_the_credential_is_out(scratch, server, bao):
-    agent = make_agent(scratch, server, bao)
-    decision = agent.credential("kv", ALICE)["decision_id"]
-    assert decision in {event["decision_id"] for event in agent.audit()}
+def test_line_is_on_disk_before_the_credential_is_out(audited):
+    decision = audited.credential("kv", ALICE)["decision_id"]
+    assert decision in {event["decision_id"] for event in audited.audit()}

@@ -75,15 +75,19 @@ def ids_of(scratch, agent, program, **process):
     return set(json.loads(result.stdout)["spiffe_ids"])
 
 
+def own_copy(program, target):
+    """With a digest that no other file has."""
+    shutil.copy2(program, target)
+    with open(target, "ab") as content:
+        content.write(str(target).encode())
+    return target
+
+
 def test_unix_selectors(agent, server, scratch):
     """An entry for each selector, and processes of which each lacks one thing. Names are of accounts every Debian has."""
     user, group, more_group = pwd.getpwnam("games"), grp.getgrnam("audio"), grp.getgrnam("video")
     own_group, more_gid = 20050, 20051
-    program = published(scratch.folder("bin"), peer("probe"))
-    other = scratch.path / "other"
-    shutil.copy2(program, other)
-    with open(other, "ab") as content:
-        content.write(b"another digest")
+    program, other = (own_copy(peer("probe"), scratch.path / name) for name in ("program", "other"))
     selectors = {
         "uid": f"uid:{user.pw_uid}", "user": "user:games", "gid": f"gid:{group.gr_gid}", "group": "group:audio",
         "supplementary-gid": f"supplementary_gid:{more_gid}", "supplementary-group": "supplementary_group:video",
@@ -107,8 +111,7 @@ def test_unix_selectors(agent, server, scratch):
         has(other, uid=20050, gid=own_group)
         has(program, "path", "sha256", uid=20050, gid=own_group)
     finally:
-        for entry in entries:
-            server.delete_entry(entry)
+        server.delete_entries(*entries)
 
 
 def test_stream_pushes_rotation(agent, server):
@@ -121,7 +124,7 @@ def test_stream_pushes_rotation(agent, server):
         assert lines[0]["serials"] != lines[1]["serials"]
         assert lines[0]["spiffe_ids"] == lines[1]["spiffe_ids"]
     finally:
-        server.delete_entry(entry)
+        server.delete_entries(entry)
 
 
 def test_spire_agent_finds_the_agent_healthy(agent, scratch):

@@ -3,7 +3,9 @@
 import datetime
 import json
 import os
+import pathlib
 import stat
+import time
 
 import pytest
 
@@ -15,11 +17,13 @@ from harness.processes import wait_until
 
 @pytest.fixture(scope="module")
 def kv(session_scratch, server, bao):
-    """An agent whose destination kv-demo is for alice alone."""
+    """An agent whose destination kv-demo is for alice alone; leases of kv-short last six seconds."""
+    bao.create_role("short", "spiffe://example.org/alice", ttl="6s", max_ttl="60s")
     agent = Agent(session_scratch, server, name="kv", resources=resources.together(
         resources.openbao("kv-demo", bao.url, "alice"),
         resources.openbao("kv-bob", bao.url, "bob"),
         resources.openbao("kv-wrong-role", bao.url, "no-such-role"),
+        resources.openbao("kv-short", bao.url, "short"), resources.grant("alice-short", "/alice", "kv-short"),
         resources.grant("alice-kv", "/alice", "kv-demo", [f"unix:uid:{ALICE}"]),
         resources.grant("alice-wrong-role", "/alice", "kv-wrong-role"),
         resources.grant("bob-kv-with-another-user", "/bob", "kv-bob", ["unix:uid:4242"]),
@@ -134,7 +138,7 @@ class TestRefusals:
 def test_list_shows_what_the_caller_may_use(kv):
     def names(uid):
         return [one["name"] for one in json.loads(kv.cli("list", "--output", "json", uid=uid).stdout)["destinations"]]
-    assert sorted(names(ALICE)) == ["kv-demo", "kv-wrong-role"]
+    assert sorted(names(ALICE)) == ["kv-demo", "kv-short", "kv-wrong-role"]
     assert names(BOB) == []
 
 
@@ -165,30 +169,42 @@ def test_audit_file_is_for_its_owner_only(kv):
     assert kv.cli("audit", "--file", kv.audit_log, uid=ALICE).returncode != 0
 
 
-def test_token_is_renewed_or_replaced_before_it_ends(session_scratch, server, bao):
-    """A lease of 12 seconds: after 15 the command still gets a token that works."""
-    bao.create_role("short", "spiffe://example.org/alice", ttl="12s", max_ttl="60s")
-    agent = Agent(session_scratch, server, name="short", resources=resources.together(
-        resources.openbao("kv-short", bao.url, "short"), resources.grant("g", "/alice", "kv-short")))
-    wait_for_identity(agent, ALICE)
-    import time
-    end = time.monotonic() + 16
-    while time.monotonic() < end:
-        token = agent.get("kv-short", ALICE).stdout.strip()
-        assert bao.read_secret(token)[0] == 200, agent.process.tail()
-        time.sleep(0.7)
-    actions = [event["action"] for event in agent.audit() if event["kind"] == "exchange"]
-    assert len(actions) >= 2
-    agent.stop()
+def test_token_is_renewed_at_the_vendor_before_it_ends(kv, bao):
+    """Past the end of its lease, the first token still works at OpenBao: it was renewed, not replaced, and the command has it."""
+    first, begin = kv.get("kv-short", ALICE).stdout.strip(), time.monotonic()
+
+    def renewed():
+        token = kv.get("kv-short", ALICE).stdout.strip()
+        assert bao.read_secret(token)[0] == 200, kv.process.tail()
+        return time.monotonic() - begin > 7 and token == first
+    wait_until(renewed, 30, "the end of the first lease")
+    events = [event for event in kv.audit() if event["kind"] == "exchange" and event["destination"] == "kv-short"]
+    assert events[0]["action"] == "exchange"
+    assert [event["result"] for event in events if event["action"] == "renew"], events
 
 
-def test_grant_that_goes_takes_the_cached_credential_with_it(session_scratch, server, bao):
-    agent = Agent(session_scratch, server, name="revoke", resources=resources.together(
+@pytest.fixture(scope="module")
+def passing(session_scratch, server, bao):
+    """(agent, token) after the grant for a credential that was handed out is gone."""
+    agent = Agent(session_scratch, server, name="passing", resources=resources.together(
         resources.openbao("kv-demo", bao.url, "alice"), resources.grant("g", "/alice", "kv-demo")))
     wait_for_identity(agent, ALICE)
-    agent.credential("kv-demo", ALICE)
+    token = agent.credential("kv-demo", ALICE)["fields"]["client_token"]
+    assert bao.token_alive(token)
     agent.resources_path.write_text(resources.openbao("kv-demo", bao.url, "alice"))
     agent.reload()
     wait_until(lambda: agent.status()["grants"] == 0, 10, "the reload")
-    assert agent.get("kv-demo", ALICE).returncode == 4
+    yield agent, token
     agent.stop()
+
+
+def test_grant_that_goes_takes_the_cached_credential_with_it(passing):
+    assert passing[0].get("kv-demo", ALICE).returncode == 4
+
+
+def test_grant_that_goes_revokes_the_token_at_the_vendor(passing, bao):
+    agent, token = passing
+    wait_until(lambda: not bao.token_alive(token), 20, lambda: f"OpenBao knows it no more\n{agent.process.tail()}")
+    events = wait_until(lambda: [event for event in agent.audit() if event.get("action") == "revoke"], 10, "its line in the audit log")
+    assert [event["destination"] for event in events] == ["kv-demo"]
+    assert token not in pathlib.Path(agent.audit_log).read_text(encoding="utf-8")

@@ -30,7 +30,7 @@ def federated(agent, server, other):
     entry = server.create_entry("/friend", f"unix:uid:{FRIEND}", federates_with=[OTHER])
     wait_for_identity(agent, FRIEND)
     yield agent
-    server.delete_entry(entry)
+    server.delete_entries(entry)
 
 
 def first(caller, uid, method, answer_type):

@@ -26,7 +26,9 @@ def test_every_entry_of_two_pages_is_served_and_later_changes_too(scratch, serve
         with pytest.raises(RpcError) as caught:
             nobody.open("/SpiffeWorkloadAPI/FetchX509SVID").next()
         assert caught.value.code == "PERMISSION_DENIED"
-        server.create_entry("/crowd/late", f"unix:uid:{CROWD}", parent="/crowded", entry_id="crowd-late")
+        late = server.create_entry("/crowd/late", f"unix:uid:{CROWD}", parent="/crowded", entry_id="crowd-late")
         reaches(expected | {"spiffe://example.org/crowd/late"})
-        server.delete_entry(ids[-1])
+        server.delete_entries(ids[-1])
         reaches(expected - {f"spiffe://example.org/crowd/{ENTRIES - 1}"} | {"spiffe://example.org/crowd/late"})
+    agent.stop()
+    server.delete_entries(*ids[:-1], late)

@@ -10,13 +10,25 @@ from harness.fixtures import ALICE, wait_for_identity
 from harness.processes import wait_until
 
 
-@pytest.fixture
-def agent_and_texts(scratch, server, bao):
-    target = resources.openbao("kv", bao.url, "alice")
-    agent = Agent(scratch, server, resources=target)
+@pytest.fixture(scope="module")
+def reloaded(session_scratch, server):
+    agent = Agent(session_scratch, server, name="reloaded")
     wait_for_identity(agent, ALICE)
-    assert agent.get("kv", ALICE).returncode == 4
-    return agent, target
+    yield agent
+    agent.stop()
+
+
+@pytest.fixture
+def agent_and_texts(reloaded, bao):
+    """The agent with a destination that nobody may use, and the text of that."""
+    target = resources.openbao("kv", bao.url, "alice")
+    for path in reloaded.resources_path.parent.iterdir():
+        path.unlink()
+    reloaded.resources_path.write_text(target)
+    reloaded.reload()
+    wait_until(lambda: (lambda seen: (seen["destinations"], seen["grants"]) == (1, 0))(reloaded.status()), 15, "the reload")
+    assert reloaded.get("kv", ALICE).returncode == 4
+    return reloaded, target
 
 
 def test_change_is_seen_without_a_signal(agent_and_texts):
@@ -29,7 +41,7 @@ def test_sighup_reloads_at_once(agent_and_texts):
     agent, target = agent_and_texts
     agent.resources_path.write_text(resources.together(target, resources.grant("g", "/alice", "kv")))
     agent.reload()
-    wait_until(lambda: agent.get("kv", ALICE).returncode == 0, 3, "the new grant")
+    wait_until(lambda: agent.get("kv", ALICE).returncode == 0, 5, "the new grant")
 
 
 def test_replaced_file_is_seen(agent_and_texts):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -9,7 +10,7 @@ import time
 
 from harness.agent import Agent
 from harness.fixtures import ALICE, NOBODY, wait_for_identity
-from harness.peers import CREDENCE
+from harness.peers import CREDENCE, peer
 from harness.processes import free_port, wait_until
 
 
@@ -45,7 +46,28 @@ def test_sigint_ends_it_too(server, scratch):
 def test_sigterm_while_waiting_for_the_server_ends_within_two_seconds(server, scratch):
     agent = Agent(scratch, server, port=free_port(), start=False)
     agent.start()
-    time.sleep(1)
+    wait_until(lambda: "127.0.0.1" in agent.process.output(), 15, "the agent says whom it waits for")
+    begin = time.monotonic()
+    agent.process.signal(signal.SIGTERM)
+    assert agent.process.wait(5) == 0
+    assert time.monotonic() - begin < 2
+
+
+def test_sigterm_while_a_large_executable_is_hashed_ends_within_two_seconds(server, scratch):
+    """A sparse file of 256 GiB: the agent reads for minutes, and serves others meanwhile."""
+    agent = Agent(scratch, server)
+    wait_for_identity(agent, ALICE)
+    huge = scratch.path / "huge"
+    shutil.copy2(peer("probe"), huge)
+    os.truncate(huge, 256 << 30)
+    asking = scratch.start([huge, "ids", "-socket", agent.socket, "-timeout", "60s"], "huge.log", uid=ALICE)
+
+    def hashing():
+        folder = f"/proc/{agent.process.pid}/fd"
+        return any(os.path.realpath(f"{folder}/{fd}") == str(huge) for fd in os.listdir(folder))
+    wait_until(hashing, 15, lambda: f"the agent reads the file\n{asking.output()}{agent.process.tail()}")
+    assert agent.probe("ids", uid=ALICE)["spiffe_ids"] == ["spiffe://example.org/alice"]
+    assert hashing(), "it was still at it"
     begin = time.monotonic()
     agent.process.signal(signal.SIGTERM)
     assert agent.process.wait(5) == 0

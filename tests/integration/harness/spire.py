@@ -28,6 +28,8 @@ server {{
   default_jwt_svid_ttl = "{jwt_ttl}"
   jwt_issuer = "{issuer}"
   jwt_key_type = "rsa-2048"
+  # How soon agents see a new entry, and a new agent any entry: a quarter of a second rather than five.
+  experimental {{ cache_reload_interval = "250ms" }}
 }}
 plugins {{
   DataStore "sql" {{ plugin_data {{
@@ -128,8 +130,10 @@ class SpireServer:
         return {"parent_id": f"spiffe://{self.domain}{parent}", "spiffe_id": f"spiffe://{self.domain}{path}",
                 "selectors": [{"type": kind, "value": value} for kind, value in split], **more}
 
-    def delete_entry(self, entry_id):
-        self.cli("entry", "delete", "-entryID", entry_id)
+    def delete_entries(self, *entry_ids):
+        result = self.scratch.run([peer("spire-server"), "entry", "delete", "-socketPath", self.socket, "-file", "-"],
+                                  stdin=json.dumps({"ids": entry_ids}), seconds=60)
+        assert result.returncode == 0, f"spire-server entry delete: {result.stdout}{result.stderr}"
 
     def spiffe_bundle(self):
         """The bundle as a SPIFFE bundle document."""
