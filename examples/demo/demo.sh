@@ -202,7 +202,8 @@ say "  The profile is gone again: $PROFILE"
 
 title "4. Others are refused, and told which fact differed and what would change it"
 show $REPORTER credence get kv-demo
-expect "another workload" 4 "spiffe://example.org/reporter"
+expect "another workload" 4 "no grant gives" "spiffe://example.org/reporter" "fix:" \
+  "add a Grant with spec.subject.spiffe_id: spiffe://example.org/reporter and spec.destination: kv-demo"
 show $INTRUDER credence get kv-demo
 expect "an unregistered user" 4 "spire-server entry create" "unix:uid:$INTRUDER"
 show $INTRUDER spire-agent api fetch x509 -socketPath "$DEMO/agent.sock"

@@ -2,25 +2,30 @@
 
 import concurrent.futures
 import json
+import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
 from harness.agent import Agent
-from harness.fixtures import ALICE, NOBODY, wait_for_identity
-from harness.peers import peer, published
+from harness.caller import Caller, RpcError
+from harness.fixtures import ALICE, BOB, NOBODY, wait_for_identity
+from harness.peers import memory_limit_kb, peer, published
+from harness.processes import as_user, base_env
 
 pytestmark = pytest.mark.hostile
 
-# As spire-agent behaves it cannot serve anybody after the first two.
+# As spire-agent behaves it cannot serve anybody after four seconds of the first two.
 FLOODS = {
-    "unanswered": ["-connections", "8"],
-    "hangup": ["-connections", "1", "-count", "200"],
-    "reset": ["-connections", "8"],
-    "ping": ["-connections", "8"],
-    "settings": ["-connections", "8"],
+    "unanswered": ["-connections", "8", "-duration", "4s"],
+    "hangup": ["-connections", "1", "-count", "200", "-duration", "4s"],
+    "reset": ["-connections", "8", "-duration", "2s"],
+    "ping": ["-connections", "8", "-duration", "2s"],
+    "settings": ["-connections", "8", "-duration", "2s"],
 }
+BURSTS = 10
 
 
 @pytest.fixture(scope="module")
@@ -31,51 +36,52 @@ def target(session_scratch, server):
     agent.stop()
 
 
+def test_thousand_callers_in_one_instant_ten_times_over_are_all_served(target):
+    """First in this file, while the agent's memory is that of a quiet one."""
+    for number in range(BURSTS):
+        seen = target.probe("burst", "-count", "1000", "-timeout", "30s", uid=ALICE, seconds=60)
+        assert seen["served"] == 1000, (number, seen)
+    assert target.probe("x509", uid=ALICE)
+    assert target.peak_kb() < memory_limit_kb()
+
+
 @pytest.mark.parametrize("kind", FLOODS)
 def test_flood_costs_others_nothing(target, kind):
-    stop, slow, failures, served = threading.Event(), [], [], []
+    target.forget_peak()
+    stop, slow, failures = threading.Event(), [], []
 
     def ask_all_the_time():
         while not stop.is_set():
             begin = time.monotonic()
             result = target.try_probe("x509", "-timeout", "10s", uid=ALICE)
-            served.append(result.returncode)
             if result.returncode != 0:
                 failures.append(result.stderr)
             slow.append(time.monotonic() - begin)
     asker = threading.Thread(target=ask_all_the_time)
     asker.start()
     try:
-        flood = target.probe("flood", "-kind", kind, "-duration", "4s", "-pid", str(target.process.pid), *FLOODS[kind], uid=NOBODY)
+        flood = target.probe("flood", "-kind", kind, *FLOODS[kind], uid=NOBODY)
     finally:
         stop.set()
         asker.join()
     assert flood["rounds"] > 0 or flood["connections"] > 0
     assert failures == []
     assert max(slow) < 5, "served, but slowly"
-    assert flood["peak_kb"] < 256 * 1024
+    assert target.peak_kb() < memory_limit_kb()
     begin = time.monotonic()
     assert target.probe("x509", uid=ALICE)["spiffe_id"] == "spiffe://example.org/alice"
     assert time.monotonic() - begin < 2, "and at once afterwards"
     assert target.status()["sync_error"] == ""
 
 
-def test_thousand_callers_in_one_instant_are_all_served(target):
-    seen = target.probe("burst", "-count", "1000", "-timeout", "30s", uid=ALICE, seconds=120)
-    assert seen["served"] == 1000, seen
-    assert target.probe("x509", uid=ALICE)
-
-
 def test_streams_held_by_one_user_do_not_keep_another_out(target):
     """1,000 connections of alice are open while bob comes."""
     probe = published(target.scratch.folder("bin"), peer("probe"))
-    import subprocess
-    from harness.processes import as_user, base_env
     holder = subprocess.Popen(as_user(ALICE, [probe, "hold", "-socket", target.socket, "-count", "1000"]), stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True, env=base_env())
     try:
         assert json.loads(holder.stdout.readline())["held"] == 1000
-        assert target.probe("x509", uid=20002)["spiffe_id"] == "spiffe://example.org/bob"
+        assert target.probe("x509", uid=BOB)["spiffe_id"] == "spiffe://example.org/bob"
     finally:
         holder.stdin.close()
         holder.wait(20)
@@ -95,11 +101,9 @@ GARBAGE = {
 
 @pytest.mark.parametrize("name", GARBAGE)
 def test_garbage_on_the_socket(target, name):
-    import socket
-
     def send():
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(3)
+            client.settimeout(1)
             client.connect(str(target.socket))
             try:
                 client.sendall(GARBAGE[name])
@@ -107,7 +111,7 @@ def test_garbage_on_the_socket(target, name):
                     pass
             except OSError:
                 pass  # hung up on, or kept waiting: both are fine
-    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
         for _ in range(32):
             pool.submit(send)
     assert target.process.alive()
@@ -122,9 +126,8 @@ BAD_MESSAGES = {
 
 @pytest.mark.parametrize("name", BAD_MESSAGES)
 def test_malformed_message_is_a_clear_error(target, calling_processes, name):
-    from harness.caller import Caller, RpcError
-    caller = calling_processes.setdefault((str(target.socket), ALICE), None) or Caller(target.socket, ALICE)
-    calling_processes[(str(target.socket), ALICE)] = caller
+    key = (str(target.socket), ALICE)
+    caller = calling_processes[key] = calling_processes.get(key) or Caller(*key)
     with pytest.raises(RpcError) as caught:
         caller.call("/SpiffeWorkloadAPI/FetchJWTSVID", BAD_MESSAGES[name], timeout=10)
     assert caught.value.code in ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "INTERNAL")

@@ -26,6 +26,9 @@ from harness.spire import SpireServer  # noqa: E402
 BURSTS = 10
 BURST_CALLERS = 1000
 HELD_STREAMS = 1000
+# Aims that are not shares of spire-agent's figures.
+MOST_RESIDENT_MB = 64
+SLOWEST_CREDENTIAL_MS = 1
 
 # Key, what it says, unit, aim as a share of spire-agent's figure.
 ROWS = [
@@ -75,13 +78,13 @@ class Subject:
         return (seen["rss_kb"] - seen["rss_before_kb"]) / HELD_STREAMS
 
     def bursts(self):
-        """(served in all, refused in all, bursts with everybody served, greatest resident memory in MB, served at the end)"""
+        """(served in all, refused in all, bursts with everybody served, most that was ever resident in MB, served at the end)"""
         served = refused = complete = peak = 0
         for _ in range(BURSTS):
             seen = self.probe("burst", "-count", BURST_CALLERS, "-timeout", "10s")
             served, refused = served + seen["served"], refused + seen["refused"]
             complete += seen["refused"] == 0
-            peak = max(peak, seen["rss_kb"] / 1024)
+            peak = max(peak, seen["peak_kb"] / 1024)
             if seen["served"] == 0:
                 break  # it serves nobody any more, and would not for as long as we ask
         after = self.agent.try_probe("x509", "-timeout", "5s", uid=ALICE).returncode == 0
@@ -102,6 +105,10 @@ def run_round(scratch, server, bao, calls):
     return found
 
 
+def mark(within):
+    return "" if within else "  above the aim"
+
+
 def print_table(rounds):
     def median(program, key):
         return statistics.median(one[program][key] for one in rounds)
@@ -109,16 +116,18 @@ def print_table(rounds):
     for key, label, unit, aim in ROWS:
         theirs, ours = median("spire-agent", key), median("credence", key)
         ratio = ours / theirs if theirs else float("nan")
-        mark = "" if ratio <= aim else "  above the aim"
-        print(f"{label + ' (' + unit + ')':<46}{theirs:>12.1f}{ours:>12.1f}{ratio:>9.3f}{aim:>9.3f}{mark}")
+        print(f"{label + ' (' + unit + ')':<46}{theirs:>12.1f}{ours:>12.1f}{ratio:>9.3f}{aim:>9.3f}{mark(ratio <= aim)}")
     p50, p99 = (statistics.median(one["credence"]["credential"][key] for one in rounds) / 1000 for key in ("p50_us", "p99_us"))
-    print(f"\ncached credential on the socket: p50 {p50:.2f} ms, p99 {p99:.2f} ms (aim: p99 below 1 ms)")
-    print(f"{BURST_CALLERS} callers in one instant, up to {BURSTS} times, each round:")
+    print(f"\ncached credential on the socket: p50 {p50:.2f} ms, p99 {p99:.2f} ms (aim: p99 below {SLOWEST_CREDENTIAL_MS} ms)"
+          f"{mark(p99 < SLOWEST_CREDENTIAL_MS)}")
+    print(f"{BURST_CALLERS} callers in one instant, up to {BURSTS} times, each round (aim: all served, below {MOST_RESIDENT_MB} MB):")
     for program in ("spire-agent", "credence"):
         for one in rounds:
             seen = one[program]["bursts"]
+            reached = seen["complete"] == BURSTS and seen["after"] and seen["peak"] < MOST_RESIDENT_MB
             print(f"  {program:<12} served {seen['served']:>6}, refused {seen['refused']:>5}, complete bursts {seen['complete']:>3}, "
-                  f"resident at most {seen['peak']:.0f} MB, {'serves' if seen['after'] else 'serves nobody'} afterwards")
+                  f"resident at most {seen['peak']:.0f} MB, {'serves' if seen['after'] else 'serves nobody'} afterwards"
+                  f"{mark(reached or program != 'credence')}")
 
 
 def main():

@@ -120,5 +120,5 @@ func runFlood(o options) (any, error) {
 		})
 	}
 	wait.Wait()
-	return map[string]any{"connections": connections.Load(), "rounds": rounds.Load(), "refused": refused.Load(), "rss_kb": residentKB(o.pid), "peak_kb": memoryKB(o.pid, "VmHWM:")}, nil
+	return map[string]any{"connections": connections.Load(), "rounds": rounds.Load(), "refused": refused.Load()}, nil
 }
