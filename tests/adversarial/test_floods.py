@@ -76,7 +76,7 @@ def test_flood_costs_others_nothing(target, kind):
 
 def test_streams_held_by_one_user_do_not_keep_another_out(target):
     """1,000 connections of alice are open while bob comes."""
-    probe = published(target.scratch.folder("bin"), peer("probe"))
+    probe = published(peer("probe"))
     holder = subprocess.Popen(as_user(ALICE, [probe, "hold", "-socket", target.socket, "-count", "1000"]), stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True, env=base_env())
     try:

@@ -65,7 +65,7 @@ class Subject:
         return figures
 
     def held(self):
-        program = published(self.scratch.folder("bin"), peer("probe"))
+        program = published(peer("probe"))
         holder = subprocess.Popen(
             as_user(ALICE, [program, "hold", "-socket", self.agent.socket, "-count", str(HELD_STREAMS), "-pid", self.pid]),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=base_env())

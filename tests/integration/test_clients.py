@@ -17,7 +17,7 @@ from harness.processes import wait_until
 @pytest.fixture
 def spire_cli(agent, scratch):
     """spire-agent's own client commands, as a user."""
-    program = published(scratch.folder("bin"), peer("spire-agent"))
+    program = published(peer("spire-agent"))
 
     def run(*arguments, uid):
         return scratch.run([program, "api", *arguments, "-socketPath", agent.socket], uid=uid)
@@ -129,7 +129,7 @@ def test_stream_pushes_rotation(agent, server):
 
 def test_spire_agent_finds_the_agent_healthy(agent, scratch):
     """The probe that operators' units and pods have; it knows nothing of the Workload API's header."""
-    program = published(scratch.folder("bin"), peer("spire-agent"))
+    program = published(peer("spire-agent"))
     result = scratch.run([program, "healthcheck", "-socketPath", agent.socket], uid=NOBODY)
     assert result.returncode == 0, result.stdout + result.stderr
     away = scratch.run([program, "healthcheck", "-socketPath", scratch.path / "none.sock"], uid=NOBODY)

@@ -10,7 +10,7 @@ import time
 
 from harness.agent import Agent
 from harness.fixtures import ALICE, NOBODY, wait_for_identity
-from harness.peers import CREDENCE, peer
+from harness.peers import CREDENCE, peer, published
 from harness.processes import free_port, wait_until
 
 
@@ -27,7 +27,7 @@ def test_serves_soon_after_start(server, scratch):
 def test_sigterm_ends_within_two_seconds_with_streams_open(server, scratch):
     agent = Agent(scratch, server)
     wait_for_identity(agent, ALICE)
-    holder = scratch.start([scratch.path / "bin/probe", "watch", "-socket", agent.socket, "-count", "99", "-timeout", "60s"],
+    holder = scratch.start([published(peer("probe")), "watch", "-socket", agent.socket, "-count", "99", "-timeout", "60s"],
                            "holder.log", uid=ALICE)
     wait_until(lambda: "spiffe_ids" in holder.output(), 10, "the stream is open")
     begin = time.monotonic()

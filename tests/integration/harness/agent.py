@@ -58,7 +58,7 @@ class Agent:
             plugins="\n".join(plugins or [JOIN_TOKEN_PLUGIN, MEMORY_KEYS, UNIX_ATTESTOR]), credence_block=block))
         self.conf.chmod(0o600)
         self.binary = CREDENCE if program == "credence" else peer("spire-agent")
-        self.cli_binary = published(scratch.folder("bin"), self.binary)
+        self.cli_binary = published(self.binary)
         if start:
             self.start()
             self.wait_ready()
@@ -119,7 +119,7 @@ class Agent:
         return lines if command == "watch" else lines[0]
 
     def try_probe(self, command, *flags, uid=0, seconds=60):
-        probe = published(self.scratch.folder("bin"), peer("probe"))
+        probe = published(peer("probe"))
         return self.scratch.run([probe, command, "-socket", self.socket, *flags], uid=uid, seconds=seconds)
 
     def resident_kb(self):

@@ -1,10 +1,12 @@
 """Where the real peers are. What is missing is an error: a test against a real peer fails rather than skips."""
 
+import atexit
 import functools
 import mmap
 import os
 import pathlib
 import shutil
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -42,16 +44,22 @@ def sdk_packages():
     return found[0] if found else _existing(VENVS / "anthropic")
 
 
-def published(folder, program):
-    """`program` in a place that every user can reach; the repository may stand below a private home."""
-    target = folder / program.name
-    if not target.exists():
-        try:
-            os.link(program, target)
-        except OSError:
-            shutil.copy2(program, target)
-        target.chmod(0o755)
+@functools.cache
+def published(program):
+    """A copy of `program` in a place that every user can reach; the repository may stand below a private home. Not a link: a
+    second one changes the file, and with it what an agent knows of it, also under another test run of this machine."""
+    target = _published_folder() / program.name
+    shutil.copy2(program, target)
+    target.chmod(0o755)
     return target
+
+
+@functools.cache
+def _published_folder():
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="credence-programs-", dir="/tmp"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    return folder
 
 
 @functools.cache

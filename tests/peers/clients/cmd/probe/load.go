@@ -49,7 +49,7 @@ func (o options) firstSVID(ctx context.Context) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// together runs `count` times `work` in one instant and returns how many succeeded and the refusals by code.
+// together runs `count` times `work` in one instant and returns how many succeeded and the refusals by code and text.
 func together(count int, work func() error) (int, map[string]int) {
 	var wait sync.WaitGroup
 	var mutex sync.Mutex
@@ -64,7 +64,7 @@ func together(count int, work func() error) (int, map[string]int) {
 			if err == nil {
 				served++
 			} else {
-				refused[status.Code(err).String()]++
+				refused[fmt.Sprintf("%s: %s", status.Code(err), status.Convert(err).Message())]++
 			}
 		})
 	}
@@ -85,7 +85,7 @@ func runBurst(o options) (any, error) {
 		return conn.Close()
 	})
 	return map[string]any{
-		"served": served, "refused": o.count - served, "codes": refused,
+		"served": served, "refused": o.count - served, "refusals": refused,
 		"seconds": time.Since(begin).Seconds(), "rss_kb": residentKB(o.pid), "peak_kb": memoryKB(o.pid, "VmHWM:"),
 	}, nil
 }
