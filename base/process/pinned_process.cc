@@ -48,8 +48,8 @@ Result<PinnedProcess> PinnedProcess::Open(std::shared_ptr<const Caller> caller) 
   }
   process.executable_device_ = executable->device;
   process.executable_inode_ = executable->inode;
-  if (auto owner = process.CheckOwner(); !owner.ok()) {
-    return std::move(owner).error();
+  if (auto status = process.ReadStatus(); !status.ok()) {
+    return std::move(status).error();
   }
   return process;
 }
@@ -142,8 +142,8 @@ Result<void> PinnedProcess::ConfirmUnchanged() const {
                  fmt::format("pid {}: the process replaced its executable while it was looked at",
                              caller_->pid));
   }
-  if (auto owner = CheckOwner(); !owner.ok()) {
-    return owner;
+  if (auto status = ReadStatus(); !status.ok()) {
+    return std::move(status).error();
   }
   if (!IsAlive(caller_->pidfd.get())) {
     return Error(Code::kUnauthenticated,
@@ -166,37 +166,34 @@ Result<ExecutableFile> PinnedProcess::StatExecutable() const {
                         info.stx_ctime.tv_sec * kNanoseconds + info.stx_ctime.tv_nsec};
 }
 
-Result<void> PinnedProcess::CheckOwner() const {
-  const auto status = Read("status");
+Result<ProcStatus> PinnedProcess::ReadStatus() const {
+  const auto text = Read("status");
+  if (!text.ok()) {
+    return text.error();
+  }
+  auto status = ParseProcStatus(*text);
   if (!status.ok()) {
-    return status.error();
+    return std::move(status).error().Wrap(fmt::format("pid {}", caller_->pid));
   }
-  // "Uid:" has the real, effective, saved and filesystem ids; SO_PEERCRED gave the effective one.
-  const std::size_t line = status->find("\nUid:\t");
-  uid_t real = 0;
-  uid_t effective = 0;
-  bool parsed = line != std::string::npos;
-  if (parsed) {
-    const char* at = status->data() + line + 6;
-    const char* end = status->data() + status->size();
-    const auto first = std::from_chars(at, end, real);
-    parsed = first.ec == std::errc{} && first.ptr < end &&
-             std::from_chars(first.ptr + 1, end, effective).ec == std::errc{};
+  // SO_PEERCRED gave the effective ids. A process that has run a set-user-ID or set-group-ID
+  // program since is not who connected, and a child may still talk on its socket.
+  const auto differs = [this](std::string_view kind, id_t then, id_t now) {
+    return Error(Code::kUnauthenticated,
+                 fmt::format("pid {}: it connected as {} {} and now runs as {} {}; connect again "
+                             "after changing it",
+                             caller_->pid,
+                             kind,
+                             then,
+                             kind,
+                             now));
+  };
+  if (status->effective_uid != caller_->uid) {
+    return differs("uid", caller_->uid, status->effective_uid);
   }
-  if (!parsed) {
-    return Error(Code::kInternal, fmt::format("pid {}: status has no Uid line", caller_->pid));
+  if (status->effective_gid != caller_->gid) {
+    return differs("gid", caller_->gid, status->effective_gid);
   }
-  if (effective != caller_->uid) {
-    return Error(
-        Code::kUnauthenticated,
-        fmt::format(
-            "pid {}: it connected as uid {} and now runs as uid {}; connect again after changing "
-            "the user",
-            caller_->pid,
-            caller_->uid,
-            effective));
-  }
-  return Ok();
+  return status;
 }
 
 }  // namespace credence

@@ -10,6 +10,7 @@
 #include "base/core/result.h"
 #include "base/core/unique_fd.h"
 #include "base/process/caller.h"
+#include "base/process/proc_status.h"
 
 namespace credence {
 
@@ -32,9 +33,8 @@ class PinnedProcess {
  public:
   /// Opens the caller's folder and confirms that the caller lived after the folder was open, so
   /// that the folder is the caller's. `caller` is borrowed for the life of this object. Errors:
-  /// kUnauthenticated if the process has ended or its effective uid is no longer that of the
-  /// socket;
-  ///   kPermissionDenied if procfs hides it.
+  /// kUnauthenticated if the process has ended or its effective uid or gid is no longer that of
+  /// the socket; kPermissionDenied if procfs hides it.
   static Result<PinnedProcess> Open(std::shared_ptr<const Caller> caller);
 
   const Caller& caller() const { return *caller_; }
@@ -42,6 +42,10 @@ class PinnedProcess {
   /// The content of a file of the folder, such as "status" or "cgroup", at most 64 KiB.
   /// Errors: kUnauthenticated once the process has been reaped; kOutOfRange if longer.
   Result<std::string> Read(const char* name) const;
+
+  /// The user facts, from one reading in which both effective ids are those of the socket.
+  /// Errors: kUnauthenticated naming the id that differs.
+  Result<ProcStatus> ReadStatus() const;
 
   /// The executable, open for reading: what is hashed is what runs, whatever stands at its path.
   Result<UniqueFd> OpenExecutable() const;
@@ -56,15 +60,13 @@ class PinnedProcess {
   Result<std::uint64_t> StartTime() const;
 
   /// Confirms after all reads that the caller still lives, still runs the executable that it ran at
-  /// Open, and has the uid of the socket. A fact counts only after this has passed. Errors:
+  /// Open, and has the uid and gid of the socket. A fact counts only after this has passed. Errors:
   /// kUnauthenticated naming what changed.
   Result<void> ConfirmUnchanged() const;
 
  private:
   PinnedProcess(std::shared_ptr<const Caller> caller, UniqueFd folder)
       : caller_(std::move(caller)), folder_(std::move(folder)) {}
-
-  Result<void> CheckOwner() const;
 
   std::shared_ptr<const Caller> caller_;
   UniqueFd folder_;

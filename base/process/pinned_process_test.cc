@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -159,10 +160,63 @@ TEST(PinnedProcessTest, AChangeOfUserInBetweenIsNoticed) {
   EXPECT_THAT(process->ConfirmUnchanged(), FailsWith(Code::kUnauthenticated, HasSubstr("4343")));
 }
 
-TEST(PinnedProcessTest, AUserOtherThanTheSocketsIsRefusedAtOnce) {
+TEST(PinnedProcessTest, AChangeOfGroupInBetweenIsNoticed) {
+  ASSERT_EQ(geteuid(), 0U) << "this test changes groups and needs root";
+  const Gate change;
+  const Gate changed;
+  const ChildProcess child([&] {
+    change.Await();
+    const int result = setresgid(-1, 4242, -1);
+    changed.Open();
+    return result == 0 ? PauseForEver() : 1;
+  });
+  const auto process = Pin(child);
+  ASSERT_THAT(process, IsOk());
+  EXPECT_THAT(process->ReadStatus(), IsOk());
+  change.Open();
+  changed.Await();
+  EXPECT_THAT(process->ConfirmUnchanged(),
+              FailsWith(Code::kUnauthenticated, HasSubstr("gid 4242")));
+  EXPECT_THAT(process->ReadStatus(), FailsWith(Code::kUnauthenticated, HasSubstr("gid 4242")));
+}
+
+TEST(PinnedProcessTest, AUserOrGroupOtherThanTheSocketsIsRefusedAtOnce) {
   const ChildProcess child(PauseForEver);
   EXPECT_THAT(PinnedProcess::Open(CallerOf(child.pid(), 4343)),
               FailsWith(Code::kUnauthenticated, HasSubstr("connected as uid 4343")));
+  EXPECT_THAT(PinnedProcess::Open(CallerOf(child.pid(), getuid(), 4242)),
+              FailsWith(Code::kUnauthenticated, HasSubstr("connected as gid 4242")));
+}
+
+TEST(PinnedProcessTest, ASetGroupIdProgramIsNotWhoConnected) {
+  ASSERT_EQ(geteuid(), 0U) << "this test makes a set-group-ID program and needs root";
+  // Not in /tmp, which may be mounted nosuid.
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe").string() + ".setgid";
+  std::filesystem::copy_file(
+      "/bin/sleep", program, std::filesystem::copy_options::overwrite_existing);
+  ASSERT_EQ(chown(program.c_str(), 0, 4242), 0);
+  ASSERT_EQ(chmod(program.c_str(), 02755), 0);
+  const UnixListener listener;
+  const Gate exec;
+  const ChildProcess child([&] {
+    if (!listener.Connect()) {
+      return 1;
+    }
+    exec.Await();
+    execl(program.c_str(), "sleep", "60", nullptr);
+    return 1;
+  });
+  const UniqueFd connection = listener.Accept();
+  auto caller = IdentifyCaller(connection.get());
+  ASSERT_THAT(caller, IsOk());
+  const auto shared = std::make_shared<const Caller>(*std::move(caller));
+  ASSERT_THAT(PinnedProcess::Open(shared), IsOk());
+  exec.Open();
+  const std::string link = fmt::format("/proc/{}/exe", child.pid());
+  ASSERT_TRUE(Eventually([&] { return std::filesystem::read_symlink(link) == program; }));
+  std::filesystem::remove(program);
+  EXPECT_THAT(PinnedProcess::Open(shared),
+              FailsWith(Code::kUnauthenticated, HasSubstr("now runs as gid 4242")));
 }
 
 TEST(PinnedProcessTest, ADeletedExecutableIsStillTheOneThatRuns) {

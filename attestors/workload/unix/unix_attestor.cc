@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/core/log.h"
+#include "base/process/proc_status.h"
 
 namespace credence {
 namespace {
@@ -54,11 +55,7 @@ UnixAttestor::UnixAttestor(asio::any_io_executor core,
 
 Task<Result<std::vector<Selector>>> UnixAttestor::Attest(
     std::shared_ptr<const PinnedProcess> process, Deadline deadline) {
-  const auto text = process->Read("status");
-  if (!text.ok()) {
-    co_return text.error();
-  }
-  const auto status = ParseProcStatus(*text);
+  const auto status = process->ReadStatus();
   if (!status.ok()) {
     co_return status.error();
   }

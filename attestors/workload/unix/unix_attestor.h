@@ -11,7 +11,6 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include "attestors/support/account_names.h"
-#include "attestors/support/proc_status.h"
 #include "attestors/workload/unix/executable_digests.h"
 #include "base/core/clock.h"
 #include "plugins/contract/workload_attestor.h"

@@ -1,5 +1,8 @@
 #include "attestors/workload/unix/unix_attestor.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -20,6 +23,7 @@ namespace {
 using std::chrono::seconds;
 using testing::Contains;
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
@@ -121,6 +125,24 @@ TEST_F(UnixAttestorTest, AProcessThatEndedIsAnError) {
               attestor.Attest(std::make_shared<const PinnedProcess>(*std::move(process)),
                               Deadline::After(seconds(10))));
   EXPECT_THAT(selectors, FailsWithCode(Code::kUnauthenticated));
+}
+
+TEST_F(UnixAttestorTest, AGroupThatIsNotTheCallersIsNotReported) {
+  ASSERT_EQ(geteuid(), 0U) << "this test changes groups and needs root";
+  UnixAttestor attestor = Make({});
+  UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  ASSERT_TRUE(pidfd.valid());
+  auto process = PinnedProcess::Open(std::make_shared<const Caller>(
+      Caller{std::move(pidfd), getpid(), geteuid(), getegid(), Assurance::kPinned}));
+  ASSERT_THAT(process, IsOk());
+  const gid_t own = getegid();
+  ASSERT_EQ(setegid(2002), 0);
+  const auto selectors =
+      RunTask(io_,
+              attestor.Attest(std::make_shared<const PinnedProcess>(*std::move(process)),
+                              Deadline::After(seconds(10))));
+  ASSERT_EQ(setegid(own), 0);
+  EXPECT_THAT(selectors, FailsWith(Code::kUnauthenticated, HasSubstr("gid 2002")));
 }
 
 /// What one attestation costs with names known; printed, not judged, because machines differ.

@@ -156,12 +156,13 @@ inline bool KernelHasPeerPidfd() {
   return has;
 }
 
-/// A caller as if `pid` had just connected as `uid`.
-inline std::shared_ptr<const Caller> CallerOf(pid_t pid, uid_t uid = getuid()) {
+/// A caller as if `pid` had just connected as `uid` and `gid`.
+inline std::shared_ptr<const Caller> CallerOf(pid_t pid,
+                                              uid_t uid = getuid(),
+                                              gid_t gid = getgid()) {
   const auto pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   CREDENCE_CHECK(pidfd >= 0);
-  return std::make_shared<const Caller>(
-      Caller{UniqueFd(pidfd), pid, uid, getgid(), Assurance::kPinned});
+  return std::make_shared<const Caller>(Caller{UniqueFd(pidfd), pid, uid, gid, Assurance::kPinned});
 }
 
 }  // namespace credence

@@ -1,4 +1,4 @@
-#include "attestors/support/proc_status.h"
+#include "base/process/proc_status.h"
 
 #include <string>
 
