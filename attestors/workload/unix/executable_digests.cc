@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <limits>
 #include <vector>
 
@@ -19,24 +20,44 @@
 namespace credence {
 namespace {
 
-/// File systems whose change time follows every write, so that an unchanged stat means unchanged
-/// content.
-bool HasReliableChangeTime(int fd) {
-  constexpr std::array<std::uint64_t, 9> kLocal = {
-      0xEF53,      // ext2, ext3, ext4
-      0x58465342,  // xfs
-      0x9123683E,  // btrfs
-      0x01021994,  // tmpfs
-      0x794C7630,  // overlayfs
-      0x73717368,  // squashfs
-      0xE0F5E1E2,  // erofs
-      0xF2F52010,  // f2fs
-      0x2FC12FC1,  // zfs
-  };
+/// A change time younger than this may belong to an earlier write: it moves in steps of a clock
+/// tick.
+constexpr std::chrono::seconds kSettled{2};
+
+/// File systems whose change time follows every write, also through a memory mapping.
+constexpr std::array<std::uint64_t, 6> kChangeTimeFollowsWrites = {
+    0xEF53,      // ext2, ext3, ext4
+    0x58465342,  // xfs
+    0x9123683E,  // btrfs
+    0x73717368,  // squashfs
+    0xE0F5E1E2,  // erofs
+    0xF2F52010,  // f2fs
+};
+/// File systems that may miss writes through a memory mapping (overlayfs: if its upper layer does).
+constexpr std::array<std::uint64_t, 3> kChangeTimeMissesMappedWrites = {
+    0x01021994,  // tmpfs
+    0x794C7630,  // overlayfs
+    0x2FC12FC1,  // zfs
+};
+
+/// Whether only root may write the file. An access list that lets others write shows in the group's
+/// bits.
+bool OnlyRootWrites(int fd) {
+  struct stat info{};
+  return fstat(fd, &info) == 0 && info.st_uid == 0 && (info.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/// Whether an unchanged stat will mean unchanged content.
+bool StatTellsChanges(int fd) {
   struct statfs info{};
-  return fstatfs(fd, &info) == 0 &&
-         std::find(kLocal.begin(), kLocal.end(), static_cast<std::uint64_t>(info.f_type)) !=
-             kLocal.end();
+  if (fstatfs(fd, &info) != 0) {
+    return false;
+  }
+  const auto one_of = [type = static_cast<std::uint64_t>(info.f_type)](const auto& types) {
+    return std::find(types.begin(), types.end(), type) != types.end();
+  };
+  return one_of(kChangeTimeFollowsWrites) ||
+         (one_of(kChangeTimeMissesMappedWrites) && OnlyRootWrites(fd));
 }
 
 Result<void> ConfirmFile(int fd, const ExecutableFile& expected) {
@@ -128,8 +149,9 @@ class ExecutableDigests::Seat {
 
 ExecutableDigests::ExecutableDigests(asio::any_io_executor core,
                                      asio::thread_pool& pool,
+                                     const Clock& clock,
                                      Options options)
-    : options_(options), gate_(std::move(core), pool, options.gate) {}
+    : clock_(clock), options_(options), gate_(std::move(core), pool, options.gate) {}
 
 Task<Result<Sha256Digest>> ExecutableDigests::Get(std::shared_ptr<const PinnedProcess> process,
                                                   Deadline deadline) {
@@ -173,7 +195,10 @@ Task<Result<Sha256Digest>> ExecutableDigests::Get(std::shared_ptr<const PinnedPr
 Result<std::shared_ptr<ExecutableDigests::Flight>> ExecutableDigests::Start(
     const FlightKey& key, std::shared_ptr<const PinnedProcess> process) {
   auto flight = std::make_shared<Flight>();
-  const auto work = [flight, process = std::move(process), file = key.second] {
+  const WallTime changed = WallTime(std::chrono::duration_cast<WallTime::duration>(
+      std::chrono::nanoseconds(key.second.changed_ns)));
+  const bool settled = clock_.Now() - changed > kSettled;
+  const auto work = [flight, process = std::move(process), file = key.second, settled] {
     if (flight->abandoned) {
       return;
     }
@@ -191,7 +216,7 @@ Result<std::shared_ptr<ExecutableDigests::Flight>> ExecutableDigests::Start(
       flight->digest = std::move(confirmed).error();
       return;
     }
-    flight->lasting = flight->digest.ok() && HasReliableChangeTime(fd->get());
+    flight->lasting = settled && flight->digest.ok() && StatTellsChanges(fd->get());
   };
   const auto done = [this, key, flight] { Landed(key, flight); };
   if (auto submitted = gate_.Submit(key.first, work, done); !submitted.ok()) {

@@ -13,6 +13,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include "attestors/support/pool_gate.h"
+#include "base/core/clock.h"
 #include "base/core/deadline.h"
 #include "base/core/latch.h"
 #include "base/core/result.h"
@@ -22,9 +23,11 @@
 
 namespace credence {
 
-/// SHA-256 of the executables that processes run. Hashing happens on the pool, once for an
-/// unchanged file on a local file system; users take turns, and a hash that nobody waits for any
-/// more stops. Threads: core thread.
+/// SHA-256 of the executables that processes run. Hashing happens on the pool; users take turns,
+/// and a hash that nobody waits for any more stops. A digest is remembered only where an unchanged
+/// stat means an unchanged file: on local file systems whose change time follows every write (on
+/// others, such as tmpfs, if nobody but root may write the file), once the last change is some
+/// seconds old. Threads: core thread.
 class ExecutableDigests {
  public:
   struct Options {
@@ -34,7 +37,10 @@ class ExecutableDigests {
     PoolGate::Options gate{.running = 2, .running_per_uid = 1};
   };
 
-  ExecutableDigests(asio::any_io_executor core, asio::thread_pool& pool, Options options);
+  ExecutableDigests(asio::any_io_executor core,
+                    asio::thread_pool& pool,
+                    const Clock& clock,
+                    Options options);
 
   /// The digest of the file that `process` runs, whatever stands at its path.
   /// Errors: kOutOfRange if it is too long; kAborted if it changed meanwhile; kDeadlineExceeded;
@@ -59,6 +65,7 @@ class ExecutableDigests {
   void Landed(const FlightKey& key, const std::shared_ptr<Flight>& flight);
   void Remember(const ExecutableFile& file, const Sha256Digest& digest);
 
+  const Clock& clock_;
   Options options_;
   std::map<ExecutableFile, Known> known_;
   /// Most recently used first.

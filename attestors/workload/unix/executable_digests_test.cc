@@ -1,7 +1,9 @@
 #include "attestors/workload/unix/executable_digests.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -13,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include "attestors/support/testing/child_process.h"
+#include "base/core/clock.h"
 #include "base/core/file.h"
 #include "base/core/task_group.h"
 #include "base/core/testing/result_matchers.h"
@@ -64,11 +67,13 @@ class ExecutableDigestsTest : public testing::Test {
 
   asio::io_context io_;
   asio::thread_pool pool_{2};
+  /// Ahead, so that the files that a test makes are old.
+  FakeClock clock_{std::chrono::system_clock::now() + std::chrono::hours(1)};
   std::string folder_;
 };
 
 TEST_F(ExecutableDigestsTest, HashesWhatRunsNotWhatStandsAtThePath) {
-  ExecutableDigests digests(io_.get_executor(), pool_, {});
+  ExecutableDigests digests(io_.get_executor(), pool_, clock_, {});
   const std::string path = CopySleep("worker");
   const Sha256Digest expected = DigestOf(path);
   const ChildProcess child(path);
@@ -78,7 +83,7 @@ TEST_F(ExecutableDigestsTest, HashesWhatRunsNotWhatStandsAtThePath) {
 }
 
 TEST_F(ExecutableDigestsTest, AnUnchangedFileIsHashedOnce) {
-  ExecutableDigests digests(io_.get_executor(), pool_, {});
+  ExecutableDigests digests(io_.get_executor(), pool_, clock_, {});
   const ChildProcess child(CopySleep("worker"));
   ASSERT_THAT(Get(digests, Pin(child)), IsOk());
   EXPECT_EQ(digests.size(), 1U);
@@ -92,7 +97,7 @@ TEST_F(ExecutableDigestsTest, AnUnchangedFileIsHashedOnce) {
 }
 
 TEST_F(ExecutableDigestsTest, AChangedFileIsHashedAgain) {
-  ExecutableDigests digests(io_.get_executor(), pool_, {});
+  ExecutableDigests digests(io_.get_executor(), pool_, clock_, {});
   const std::string path = CopySleep("worker");
   ASSERT_THAT(Get(digests, Pin(ChildProcess(path))), IsOk());
   std::ofstream(path, std::ios::app) << "more";
@@ -102,15 +107,83 @@ TEST_F(ExecutableDigestsTest, AChangedFileIsHashedAgain) {
   EXPECT_EQ(digests.size(), 2U);
 }
 
+TEST_F(ExecutableDigestsTest, AFileThatHasJustChangedIsNotRemembered) {
+  FakeClock now(std::chrono::system_clock::now());
+  ExecutableDigests digests(io_.get_executor(), pool_, now, {});
+  const ChildProcess child(CopySleep("worker"));
+  ASSERT_THAT(Get(digests, Pin(child)), IsOk());
+  EXPECT_EQ(digests.size(), 0U);
+  now.Advance(seconds(60));
+  ASSERT_THAT(Get(digests, Pin(child)), IsOk());
+  EXPECT_EQ(digests.size(), 1U);
+}
+
+/// A program on the kernel's tmpfs, writable for this process, whatever is mounted in this machine.
+class MemoryProgram {
+ public:
+  explicit MemoryProgram(const std::string& original) : fd_(memfd_create("worker", 0)) {
+    const auto content = ReadFile(original, 10 << 20);
+    CREDENCE_CHECK(fd_.valid() && content.ok());
+    size_ = content->size();
+    CREDENCE_CHECK(write(fd_.get(), content->data(), size_) == static_cast<ssize_t>(size_));
+  }
+  std::string path() const { return "/proc/self/fd/" + std::to_string(fd_.get()); }
+  int fd() const { return fd_.get(); }
+
+  /// Changes the last byte, in the section headers that no program needs, so that tmpfs does not
+  /// notice: a page that was read first is written without a fault.
+  void ChangeUnnoticed() const {
+    void* mapped = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
+    CREDENCE_CHECK(mapped != MAP_FAILED);
+    volatile unsigned char* last = static_cast<unsigned char*>(mapped) + size_ - 1;
+    const unsigned char before = *last;
+    *last = static_cast<unsigned char>(before ^ 1U);
+    munmap(mapped, size_);
+  }
+
+ private:
+  UniqueFd fd_;
+  std::size_t size_ = 0;
+};
+
+TEST_F(ExecutableDigestsTest, AWriteThatTmpfsDoesNotNoticeIsHashedAgain) {
+  ExecutableDigests digests(io_.get_executor(), pool_, clock_, {});
+  const MemoryProgram program("/bin/sleep");
+  const Sha256Digest before = DigestOf(program.path());
+  EXPECT_THAT(Get(digests, Pin(ChildProcess(program.path()))), IsOkAndHolds(before));
+  program.ChangeUnnoticed();
+  const Sha256Digest after = DigestOf(program.path());
+  ASSERT_NE(before, after);
+  EXPECT_THAT(Get(digests, Pin(ChildProcess(program.path()))), IsOkAndHolds(after));
+}
+
+TEST_F(ExecutableDigestsTest, OnTmpfsOnlyWhatRootAloneMayWriteIsRemembered) {
+  ASSERT_EQ(geteuid(), 0U) << "this test gives a file away and needs root";
+  ExecutableDigests digests(io_.get_executor(), pool_, clock_, {});
+  const MemoryProgram program("/bin/sleep");
+  struct Case {
+    uid_t owner;
+    mode_t mode;
+    std::size_t remembered;
+  };
+  for (const Case& one :
+       {Case{2001, 0755, 0}, Case{0, 0775, 0}, Case{0, 0757, 0}, Case{0, 0755, 1}}) {
+    ASSERT_EQ(fchown(program.fd(), one.owner, 0), 0);
+    ASSERT_EQ(fchmod(program.fd(), one.mode), 0);
+    ASSERT_THAT(Get(digests, Pin(ChildProcess(program.path()))), IsOk());
+    EXPECT_EQ(digests.size(), one.remembered) << one.owner << " " << one.mode;
+  }
+}
+
 TEST_F(ExecutableDigestsTest, AFileOverTheLimitIsRefused) {
-  ExecutableDigests digests(io_.get_executor(), pool_, {.max_bytes = 1000});
+  ExecutableDigests digests(io_.get_executor(), pool_, clock_, {.max_bytes = 1000});
   const ChildProcess child(CopySleep("worker"));
   EXPECT_THAT(Get(digests, Pin(child)),
               FailsWith(Code::kOutOfRange, HasSubstr("workload_size_limit 1000")));
 }
 
 TEST_F(ExecutableDigestsTest, OnlyTheLatestAreRemembered) {
-  ExecutableDigests digests(io_.get_executor(), pool_, {.max_entries = 2});
+  ExecutableDigests digests(io_.get_executor(), pool_, clock_, {.max_entries = 2});
   for (const char* name : {"a", "b", "c"}) {
     const ChildProcess child(CopySleep(name));
     ASSERT_THAT(Get(digests, Pin(child)), IsOk());
@@ -119,7 +192,7 @@ TEST_F(ExecutableDigestsTest, OnlyTheLatestAreRemembered) {
 }
 
 TEST_F(ExecutableDigestsTest, AHugeFileCostsTheDeadlineAndThenStops) {
-  ExecutableDigests digests(io_.get_executor(), pool_, {.gate = {.running = 1}});
+  ExecutableDigests digests(io_.get_executor(), pool_, clock_, {.gate = {.running = 1}});
   const std::string path = CopySleep("huge");
   // Sparse, so that it costs no disk; hashing all of it would take most of an hour.
   ASSERT_EQ(truncate(path.c_str(), off_t{2} << 40), 0);
@@ -130,7 +203,8 @@ TEST_F(ExecutableDigestsTest, AHugeFileCostsTheDeadlineAndThenStops) {
 }
 
 TEST_F(ExecutableDigestsTest, WaitersShareOneHash) {
-  ExecutableDigests digests(io_.get_executor(), pool_, {.gate = {.running = 1, .waiting = 1}});
+  ExecutableDigests digests(
+      io_.get_executor(), pool_, clock_, {.gate = {.running = 1, .waiting = 1}});
   const ChildProcess child(CopySleep("worker"));
   TaskGroup group(io_.get_executor());
   int answered = 0;

@@ -50,6 +50,7 @@ UnixAttestor::UnixAttestor(asio::any_io_executor core,
       names_(core, pool, accounts, clock, {}),
       digests_(core,
                pool,
+               clock,
                {.max_bytes = static_cast<std::uint64_t>(
                     std::max<std::int64_t>(options.workload_size_limit, 0))}) {}
 
