@@ -25,15 +25,18 @@ Result<ProcessFacts> DescribeProcess(const PinnedProcess& process) {
   if (!start_time.ok()) {
     return start_time.error();
   }
-  auto executable = process.ExecutablePath();
+  auto executable = process.PathOfExecutable();
   if (!executable.ok()) {
     return std::move(executable).error();
+  }
+  if (executable->callers_view) {
+    executable->text += " (unverified)";
   }
   return ProcessFacts{.pid = caller.pid,
                       .uid = caller.uid,
                       .assurance = caller.assurance,
                       .start_time = *start_time,
-                      .executable = *std::move(executable)};
+                      .executable = std::move(executable->text)};
 }
 
 /// The attestors' answers about one process. Those that come too late find nobody.

@@ -30,7 +30,8 @@ struct ProcessFacts {
   Assurance assurance = Assurance::kOpenedByPid;
   /// Clock ticks since boot; with pid it names one process for ever. 0 unless asked for.
   std::uint64_t start_time = 0;
-  /// Path of its executable as the kernel shows it. "" unless asked for.
+  /// Path of its executable as the kernel shows it, with " (unverified)" behind it where the
+  /// process may have arranged what the kernel shows. "" unless asked for.
   std::string executable;
 };
 

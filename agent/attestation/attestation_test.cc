@@ -121,6 +121,14 @@ TEST_F(WorkloadAttestationTest, DescribesTheProcessForTheAuditLog) {
   EXPECT_EQ(attested->process.assurance, Assurance::kPinned);
 }
 
+TEST_F(WorkloadAttestationTest, APathThatTheProcessArrangedIsMarked) {
+  auto attestation = Make({{.type = "a"}});
+  const ChildProcess child("/usr/bin/true", {}, DisguiseSleepAsTrue);
+  const auto attested = Attest(attestation, child.AsCaller(), AttestDetail::kProcess);
+  ASSERT_THAT(attested, IsOk());
+  EXPECT_EQ(attested->process.executable, "/usr/bin/true (unverified)");
+}
+
 TEST_F(WorkloadAttestationTest, OneFailingAttestorCostsItsSelectorsOnly) {
   auto attestation =
       Make({{.type = "a", .error = Error(Code::kInternal, "broken")}, {.type = "b"}});

@@ -15,6 +15,7 @@
 #include <limits.h>
 
 #include "base/core/file.h"
+#include "base/process/mounts.h"
 
 namespace credence {
 namespace {
@@ -26,6 +27,25 @@ Error FromProcErrno(int error_number, pid_t pid, std::string_view what) {
   const bool gone = error_number == ESRCH || error_number == ENOENT;
   return Error(gone ? Code::kUnauthenticated : CodeFromErrno(error_number),
                fmt::format("pid {}: {}: {}", pid, what, ErrnoText(error_number)));
+}
+
+ExecutableFile FileOf(const struct statx& info) {
+  constexpr std::int64_t kNanoseconds = 1'000'000'000;
+  return ExecutableFile{makedev(info.stx_dev_major, info.stx_dev_minor),
+                        info.stx_ino,
+                        info.stx_size,
+                        info.stx_ctime.tv_sec * kNanoseconds + info.stx_ctime.tv_nsec};
+}
+
+/// A server or a FUSE process that does not answer must not stop the caller of this function.
+Result<struct statx> LookAt(int folder, const char* name, pid_t pid) {
+  struct statx info{};
+  constexpr int kFlags = AT_STATX_DONT_SYNC | AT_EMPTY_PATH;
+  constexpr unsigned kWanted = STATX_INO | STATX_SIZE | STATX_CTIME | STATX_MNT_ID;
+  if (statx(folder, name, kFlags, kWanted, &info) != 0) {
+    return FromProcErrno(errno, pid, "look at its executable");
+  }
+  return info;
 }
 
 }  // namespace
@@ -42,12 +62,12 @@ Result<PinnedProcess> PinnedProcess::Open(std::shared_ptr<const Caller> caller) 
     return Error(Code::kUnauthenticated, fmt::format("pid {}: the process has ended", pid));
   }
   PinnedProcess process(std::move(caller), std::move(folder));
-  const auto executable = process.StatExecutable();
+  const auto executable = LookAt(process.folder_.get(), "exe", pid);
   if (!executable.ok()) {
     return executable.error();
   }
-  process.executable_device_ = executable->device;
-  process.executable_inode_ = executable->inode;
+  process.executable_device_ = FileOf(*executable).device;
+  process.executable_inode_ = FileOf(*executable).inode;
   if (auto status = process.ReadStatus(); !status.ok()) {
     return std::move(status).error();
   }
@@ -93,9 +113,23 @@ Result<UniqueFd> PinnedProcess::OpenExecutable() const {
   return fd;
 }
 
-Result<std::string> PinnedProcess::ExecutablePath() const {
+Result<ExecutablePath> PinnedProcess::PathOfExecutable() const {
+  // One descriptor, so that the words and the mount are those of one place: a process may run the
+  // same file through another mount the next moment.
+  const UniqueFd place(openat(folder_.get(), "exe", O_PATH | O_CLOEXEC));
+  if (!place.valid()) {
+    return FromProcErrno(errno, caller_->pid, "find its executable");
+  }
+  const auto found = LookAt(place.get(), "", caller_->pid);
+  if (!found.ok()) {
+    return found.error();
+  }
+  if (auto same = CheckExecutable(FileOf(*found)); !same.ok()) {
+    return std::move(same).error();
+  }
   std::array<char, PATH_MAX + 1> path{};
-  const ssize_t size = readlinkat(folder_.get(), "exe", path.data(), path.size());
+  const std::string link = fmt::format("/proc/self/fd/{}", place.get());
+  const ssize_t size = readlink(link.c_str(), path.data(), path.size());
   if (size < 0) {
     return FromProcErrno(errno, caller_->pid, "read the path of its executable");
   }
@@ -103,7 +137,9 @@ Result<std::string> PinnedProcess::ExecutablePath() const {
     return Error(Code::kOutOfRange,
                  fmt::format("pid {}: the path of its executable is too long", caller_->pid));
   }
-  return std::string(path.data(), static_cast<std::size_t>(size));
+  const bool of_the_host =
+      (found->stx_mask & STATX_MNT_ID) != 0 && IsMountOfTheHost(folder_.get(), found->stx_mnt_id);
+  return ExecutablePath{std::string(path.data(), static_cast<std::size_t>(size)), !of_the_host};
 }
 
 Result<std::uint64_t> PinnedProcess::StartTime() const {
@@ -133,14 +169,8 @@ Result<std::uint64_t> PinnedProcess::StartTime() const {
 }
 
 Result<void> PinnedProcess::ConfirmUnchanged() const {
-  const auto executable = StatExecutable();
-  if (!executable.ok()) {
-    return executable.error();
-  }
-  if (executable->device != executable_device_ || executable->inode != executable_inode_) {
-    return Error(Code::kUnauthenticated,
-                 fmt::format("pid {}: the process replaced its executable while it was looked at",
-                             caller_->pid));
+  if (auto executable = StatExecutable(); !executable.ok()) {
+    return std::move(executable).error();
   }
   if (auto status = ReadStatus(); !status.ok()) {
     return std::move(status).error();
@@ -153,17 +183,23 @@ Result<void> PinnedProcess::ConfirmUnchanged() const {
 }
 
 Result<ExecutableFile> PinnedProcess::StatExecutable() const {
-  struct statx info{};
-  constexpr unsigned kWanted = STATX_INO | STATX_SIZE | STATX_CTIME;
-  // A server or a FUSE process that does not answer must not stop the caller of this function.
-  if (statx(folder_.get(), "exe", AT_STATX_DONT_SYNC, kWanted, &info) != 0) {
-    return FromProcErrno(errno, caller_->pid, "look at its executable");
+  const auto found = LookAt(folder_.get(), "exe", caller_->pid);
+  if (!found.ok()) {
+    return found.error();
   }
-  constexpr std::int64_t kNanoseconds = 1'000'000'000;
-  return ExecutableFile{makedev(info.stx_dev_major, info.stx_dev_minor),
-                        info.stx_ino,
-                        info.stx_size,
-                        info.stx_ctime.tv_sec * kNanoseconds + info.stx_ctime.tv_nsec};
+  if (auto same = CheckExecutable(FileOf(*found)); !same.ok()) {
+    return std::move(same).error();
+  }
+  return FileOf(*found);
+}
+
+Result<void> PinnedProcess::CheckExecutable(const ExecutableFile& found) const {
+  if (found.device != executable_device_ || found.inode != executable_inode_) {
+    return Error(Code::kUnauthenticated,
+                 fmt::format("pid {}: the process replaced its executable while it was looked at",
+                             caller_->pid));
+  }
+  return Ok();
 }
 
 Result<ProcStatus> PinnedProcess::ReadStatus() const {

@@ -25,6 +25,15 @@ struct ExecutableFile {
   auto operator<=>(const ExecutableFile&) const = default;
 };
 
+/// Where an executable stands.
+struct ExecutablePath {
+  /// The kernel's words (proc(5) /proc/pid/exe); may end in " (deleted)".
+  std::string text;
+  /// The process may have chosen the words: they lead through mounts that it may have arranged, or
+  /// through none. A user namespace gives every user the means.
+  bool callers_view = false;
+};
+
 /// A caller's /proc folder, held open so that every fact read through it is about the caller and no
 /// process that got its number later. Reads block for microseconds; run them off the core thread
 /// when many. Threads: immutable after Open; any thread. Source: proc(5); the order of checks was
@@ -49,11 +58,12 @@ class PinnedProcess {
 
   /// The executable, open for reading: what is hashed is what runs, whatever stands at its path.
   Result<UniqueFd> OpenExecutable() const;
-  /// The kernel's text for the executable's path (proc(5) /proc/pid/exe); may end in " (deleted)".
-  Result<std::string> ExecutablePath() const;
+  /// The path of the executable, about 15 us. Errors: kUnauthenticated if the process has replaced
+  /// its executable since Open.
+  Result<ExecutablePath> PathOfExecutable() const;
 
   /// The executable as the kernel knows it now, without asking a remote or user-space file system,
-  /// which could hang.
+  /// which could hang. Errors: kUnauthenticated if the process has replaced it since Open.
   Result<ExecutableFile> StatExecutable() const;
 
   /// Field 22 of "stat": when the process started, in clock ticks since boot.
@@ -67,6 +77,8 @@ class PinnedProcess {
  private:
   PinnedProcess(std::shared_ptr<const Caller> caller, UniqueFd folder)
       : caller_(std::move(caller)), folder_(std::move(folder)) {}
+
+  Result<void> CheckExecutable(const ExecutableFile& found) const;
 
   std::shared_ptr<const Caller> caller_;
   UniqueFd folder_;

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +15,7 @@
 #include <sstream>
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/core/testing/result_matchers.h"
@@ -21,7 +24,8 @@
 namespace credence {
 namespace {
 
-using testing::EndsWith;
+using testing::AllOf;
+using testing::Field;
 using testing::HasSubstr;
 
 int PauseForEver() {
@@ -46,6 +50,14 @@ std::uint64_t OwnStartTime() {
   return ticks;
 }
 
+auto HostPath(const std::string& text) {
+  return AllOf(Field(&ExecutablePath::text, text), Field(&ExecutablePath::callers_view, false));
+}
+
+auto CallersPath(const std::string& text) {
+  return AllOf(Field(&ExecutablePath::text, text), Field(&ExecutablePath::callers_view, true));
+}
+
 /// Waits until `ready` says so, at most ten seconds.
 template <class Ready>
 bool Eventually(Ready ready) {
@@ -64,8 +76,8 @@ TEST(PinnedProcessTest, ReadsFactsOfTheCaller) {
   ASSERT_THAT(process, IsOk());
   EXPECT_THAT(process->Read("status"),
               IsOkAndHolds(HasSubstr(fmt::format("\nPid:\t{}\n", child.pid()))));
-  EXPECT_THAT(process->ExecutablePath(),
-              IsOkAndHolds(std::filesystem::read_symlink("/proc/self/exe").string()));
+  EXPECT_THAT(process->PathOfExecutable(),
+              IsOkAndHolds(HostPath(std::filesystem::read_symlink("/proc/self/exe").string())));
   EXPECT_THAT(process->Read("no_such_file"), FailsWithCode(Code::kUnauthenticated));
   EXPECT_THAT(process->ConfirmUnchanged(), IsOk());
   EXPECT_EQ(process->caller().pid, child.pid());
@@ -135,10 +147,11 @@ TEST(PinnedProcessTest, AnExecInBetweenIsNoticed) {
   ASSERT_THAT(process, IsOk());
   ASSERT_THAT(process->ConfirmUnchanged(), IsOk());
   exec.Open();
-  ASSERT_TRUE(Eventually([&] {
-    const auto path = process->ExecutablePath();
-    return path.ok() && path->ends_with("sleep");
-  }));
+  const std::string link = fmt::format("/proc/{}/exe", child.pid());
+  ASSERT_TRUE(
+      Eventually([&] { return std::filesystem::read_symlink(link).filename() == "sleep"; }));
+  EXPECT_THAT(process->StatExecutable(), FailsWithCode(Code::kUnauthenticated));
+  EXPECT_THAT(process->PathOfExecutable(), FailsWithCode(Code::kUnauthenticated));
   EXPECT_THAT(process->ConfirmUnchanged(),
               FailsWith(Code::kUnauthenticated, HasSubstr("replaced its executable")));
 }
@@ -231,13 +244,92 @@ TEST(PinnedProcessTest, ADeletedExecutableIsStillTheOneThatRuns) {
   std::filesystem::remove(copy);
   const auto process = Pin(child);
   ASSERT_THAT(process, IsOk());
-  EXPECT_THAT(process->ExecutablePath(), IsOkAndHolds(copy + " (deleted)"));
+  EXPECT_THAT(process->PathOfExecutable(), IsOkAndHolds(HostPath(copy + " (deleted)")));
   const auto executable = process->OpenExecutable();
   ASSERT_THAT(executable, IsOk());
   std::array<char, 4> magic{};
   EXPECT_EQ(read(executable->get(), magic.data(), magic.size()), 4);
   EXPECT_EQ(std::string_view(magic.data() + 1, 3), "ELF");
   EXPECT_THAT(process->ConfirmUnchanged(), IsOk());
+}
+
+constexpr const char* kDisguise = "/usr/bin/true";
+
+/// For a child: new namespaces in which /bin/sleep stands at the place of kDisguise.
+bool DisguiseSleep(int namespaces) {
+  return unshare(namespaces) == 0 &&
+         mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         mount("/bin/sleep", kDisguise, nullptr, MS_BIND, nullptr) == 0;
+}
+
+bool RunsDisguised(const ChildProcess& child) {
+  const std::string link = fmt::format("/proc/{}/exe", child.pid());
+  return Eventually([&] { return std::filesystem::read_symlink(link) == kDisguise; });
+}
+
+TEST(PinnedProcessTest, APathThroughMountsOfAUserNamespaceIsTheCallersView) {
+  const ChildProcess child([] {
+    if (DisguiseSleep(CLONE_NEWUSER | CLONE_NEWNS)) {
+      execl(kDisguise, "sleep", "60", nullptr);
+    }
+    return 1;
+  });
+  ASSERT_TRUE(RunsDisguised(child));
+  const auto process = Pin(child);
+  ASSERT_THAT(process, IsOk());
+  EXPECT_THAT(process->PathOfExecutable(), IsOkAndHolds(CallersPath(kDisguise)));
+}
+
+TEST(PinnedProcessTest, APathThroughSomeoneElsesMountsIsTheCallersViewToo) {
+  const Gate disguised;
+  const ChildProcess keeper([&] {
+    if (!DisguiseSleep(CLONE_NEWUSER | CLONE_NEWNS)) {
+      return 1;
+    }
+    disguised.Open();
+    return PauseForEver();
+  });
+  disguised.Await();
+  // This one stays in our namespaces.
+  const std::string program = fmt::format("/proc/{}/root{}", keeper.pid(), kDisguise);
+  const ChildProcess child([&] {
+    execl(program.c_str(), "sleep", "60", nullptr);
+    return 1;
+  });
+  ASSERT_TRUE(RunsDisguised(child));
+  const auto process = Pin(child);
+  ASSERT_THAT(process, IsOk());
+  EXPECT_THAT(process->PathOfExecutable(), IsOkAndHolds(CallersPath(kDisguise)));
+}
+
+TEST(PinnedProcessTest, APathInAContainerThatRootMadeCounts) {
+  ASSERT_EQ(geteuid(), 0U) << "this test mounts and needs root";
+  const ChildProcess child([] {
+    if (DisguiseSleep(CLONE_NEWNS)) {
+      execl(kDisguise, "sleep", "60", nullptr);
+    }
+    return 1;
+  });
+  ASSERT_TRUE(RunsDisguised(child));
+  const auto process = Pin(child);
+  ASSERT_THAT(process, IsOk());
+  EXPECT_THAT(process->PathOfExecutable(), IsOkAndHolds(HostPath(kDisguise)));
+}
+
+TEST(PinnedProcessTest, APathInAUserNamespaceThroughMountsOfTheHostCounts) {
+  const Gate entered;
+  const ChildProcess child([&] {
+    if (unshare(CLONE_NEWUSER) != 0) {
+      return 1;
+    }
+    entered.Open();
+    return PauseForEver();
+  });
+  entered.Await();
+  const auto process = Pin(child);
+  ASSERT_THAT(process, IsOk());
+  EXPECT_THAT(process->PathOfExecutable(),
+              IsOkAndHolds(HostPath(std::filesystem::read_symlink("/proc/self/exe").string())));
 }
 
 TEST(PinnedProcessTest, ReadingIsBounded) {

@@ -94,11 +94,13 @@ Task<void> UnixAttestor::LoadNames(std::vector<AccountId> ids, uid_t uid, Deadli
 Task<Result<void>> UnixAttestor::AddExecutable(std::shared_ptr<const PinnedProcess> process,
                                                Deadline deadline,
                                                std::vector<Selector>* selectors) {
-  const auto path = process->ExecutablePath();
+  const auto path = process->PathOfExecutable();
   if (!path.ok()) {
     co_return path.error();
   }
-  selectors->push_back(UnixSelector("path", *path));
+  if (!path->callers_view) {
+    selectors->push_back(UnixSelector("path", path->text));
+  }
   if (options_.workload_size_limit < 0) {
     co_return Ok();
   }

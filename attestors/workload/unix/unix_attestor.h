@@ -19,8 +19,9 @@ namespace credence {
 
 /// What the kernel says about any process: effective user and group, supplementary groups and, if
 /// wanted, path and digest of its executable. Selectors: uid, user, gid, group, supplementary_gid,
-/// supplementary_group, path, sha256. A name that cannot be found out is left out; a path or digest
-/// that cannot be read fails the attestation. Reading /proc happens on the core thread (about 5
+/// supplementary_group, path, sha256. A name that cannot be found out is left out, and so is a
+/// path that the process may have arranged (SPIRE reports that one); a path or digest that cannot
+/// be read fails the attestation. Reading /proc happens on the core thread (about 5
 /// us); hashing and name lookups happen on the pool. Source: SPIRE's workload attestor "unix".
 class UnixAttestor final : public WorkloadAttestor {
  public:

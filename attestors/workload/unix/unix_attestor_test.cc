@@ -99,6 +99,17 @@ TEST_F(UnixAttestorTest, PathAndDigestOnlyWhenAskedFor) {
   EXPECT_THAT(*selectors, Contains("unix:sha256:" + Hex(Sha256(*content))));
 }
 
+TEST_F(UnixAttestorTest, APathThatTheProcessArrangedIsNotReported) {
+  UnixAttestor attestor = Make({.discover_workload_path = true});
+  const ChildProcess child("/usr/bin/true", {}, DisguiseSleepAsTrue);
+  const auto content = ReadFile("/bin/sleep", 10 << 20);
+  ASSERT_THAT(content, IsOk());
+  const auto selectors = Attest(attestor, child);
+  ASSERT_THAT(selectors, IsOk());
+  EXPECT_THAT(*selectors, Not(Contains(StartsWith("unix:path:"))));
+  EXPECT_THAT(*selectors, Contains("unix:sha256:" + Hex(Sha256(*content))));
+}
+
 TEST_F(UnixAttestorTest, NegativeSizeLimitMeansPathWithoutDigest) {
   UnixAttestor attestor = Make({.discover_workload_path = true, .workload_size_limit = -1});
   const ChildProcess child("/bin/sleep");
