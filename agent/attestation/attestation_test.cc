@@ -3,7 +3,9 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <functional>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -13,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include "attestors/support/testing/child_process.h"
+#include "base/core/task_group.h"
 #include "base/core/testing/result_matchers.h"
 #include "base/core/testing/run_task.h"
 
@@ -174,6 +177,30 @@ TEST_F(WorkloadAttestationTest, AnAttestorThatHangsTooOftenIsNotAskedUntilItReco
   RunTask(io_, attestation.Stop());
 }
 
+TEST_F(WorkloadAttestationTest, CallsThatWaitHoldNoDescriptors) {
+  const auto open_descriptors = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+  };
+  int asked = 0;
+  auto attestation = Make({{.type = "a", .delay = seconds(60), .on_call = [&asked] { ++asked; }}});
+  const auto caller = child_.AsCaller();
+  TaskGroup calls(io_.get_executor());
+  const auto call = [](WorkloadAttestation& all, std::shared_ptr<const Caller> who) -> Task<void> {
+    (void)co_await all.Attest(std::move(who), Deadline::After(seconds(60)));
+  };
+  RunTask(io_, Sleep(milliseconds(0)));
+  const auto before = open_descriptors();
+  for (int i = 0; i < 100; ++i) {
+    calls.Spawn("attest", call(attestation, caller));
+  }
+  io_.restart();
+  while (asked < 100 && io_.run_one_for(seconds(10)) > 0) {
+  }
+  EXPECT_EQ(asked, 100);
+  EXPECT_EQ(open_descriptors(), before);
+  RunTask(io_, calls.Stop());
+}
+
 TEST_F(WorkloadAttestationTest, AProcessThatEndedIsRefused) {
   auto attestation = Make({{.type = "a"}});
   const auto caller = child_.AsCaller();
@@ -196,7 +223,9 @@ TEST_F(WorkloadAttestationTest, TheUidMustBeThatOfTheSocket) {
   const auto real = child_.AsCaller();
   UniqueFd pidfd(dup(real->pidfd.get()));
   const auto caller = std::make_shared<const Caller>(
-      Caller{std::move(pidfd), real->pid, real->uid + 1, real->gid, Assurance::kPinned});
+      WithProcFolder(
+          Caller{std::move(pidfd), real->pid, real->uid + 1, real->gid, Assurance::kPinned})
+          .value());
   EXPECT_THAT(Attest(attestation, caller), FailsWith(Code::kUnauthenticated, HasSubstr("uid")));
 }
 

@@ -34,7 +34,8 @@ constexpr int kAcceptsPerTurn = 32;
 constexpr int kCallStartsPerTurn = 16;
 /// Descriptors kept for everything else in this process.
 constexpr std::size_t kReservedDescriptors = 256;
-constexpr std::size_t kDescriptorsPerConnection = 2;
+/// The socket, and the caller's pidfd and /proc folder.
+constexpr std::size_t kDescriptorsPerConnection = 3;
 /// An unread answer may take this much of the kernel's memory (which counts about double).
 constexpr int kSendBufferBytes = 32 << 10;
 /// Between the notice of GOAWAY and its last word.

@@ -22,7 +22,7 @@ namespace credence::h2 {
 struct ServerOptions {
   /// Connections of one uid, root included; never more than three quarters of the total.
   std::size_t max_connections_per_uid = 2048;
-  /// Connections in all; each costs two descriptors, so RLIMIT_NOFILE may lower this.
+  /// Connections in all; each costs three descriptors, so RLIMIT_NOFILE may lower this.
   std::size_t max_connections = 16384;
   /// Calls whose handlers run (SETTINGS_MAX_CONCURRENT_STREAMS).
   std::uint32_t max_streams_per_connection = 100;

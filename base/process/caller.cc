@@ -1,9 +1,12 @@
 #include "base/process/caller.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -87,7 +90,26 @@ Result<Caller> IdentifyCaller(int socket) {
   if (!pidfd.ok()) {
     return std::move(pidfd).error();
   }
-  return Caller{*std::move(pidfd), credentials.pid, credentials.uid, credentials.gid, assurance};
+  return WithProcFolder(
+      Caller{*std::move(pidfd), credentials.pid, credentials.uid, credentials.gid, assurance});
+}
+
+Result<Caller> WithProcFolder(Caller caller) {
+  caller.folder =
+      UniqueFd(open(fmt::format("/proc/{}", caller.pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!caller.folder.valid()) {
+    if (errno == ENOENT || errno == ESRCH) {
+      return caller;
+    }
+    return Error(CodeFromErrno(errno),
+                 fmt::format("open the /proc folder of pid {}: {}", caller.pid, ErrnoText(errno)));
+  }
+  struct statx info{};
+  // Without asking a remote or user-space file system, which could hang.
+  if (statx(caller.folder.get(), "exe", AT_STATX_DONT_SYNC, STATX_INO, &info) == 0) {
+    caller.executable = FileId{makedev(info.stx_dev_major, info.stx_dev_minor), info.stx_ino};
+  }
+  return caller;
 }
 
 bool IsAlive(int pidfd) {

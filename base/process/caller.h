@@ -2,6 +2,8 @@
 
 #include <sys/types.h>
 
+#include <compare>
+#include <optional>
 #include <string_view>
 
 #include "base/core/result.h"
@@ -23,6 +25,14 @@ std::string_view AssuranceName(Assurance assurance);
 /// Errors: kInvalidArgument, naming the words that exist.
 Result<Assurance> ParseAssurance(std::string_view text);
 
+/// A file by its numbers, which name the same file for as long as it is open or runs.
+struct FileId {
+  dev_t device = 0;
+  ino_t inode = 0;
+
+  auto operator<=>(const FileId&) const = default;
+};
+
 /// The process at the other end of a local socket, as the kernel knew it when it connected. Made
 /// once at accept and passed down; nobody looks a pid up again.
 struct Caller {
@@ -31,12 +41,22 @@ struct Caller {
   uid_t uid = 0;
   gid_t gid = 0;
   Assurance assurance = Assurance::kOpenedByPid;
+  /// Its folder in /proc (O_PATH). It is the caller's, and no later process's, if the caller is
+  /// alive at any time after; invalid if the caller was gone already.
+  UniqueFd folder;
+  /// What it ran then; nullopt if that could not be seen.
+  std::optional<FileId> executable;
 };
+
+/// Fills in `folder` and `executable`, for callers that did not come by a socket too.
+/// Errors: kPermissionDenied if procfs hides the process; kResourceExhausted when out of
+/// descriptors.
+Result<Caller> WithProcFolder(Caller caller);
 
 /// Identifies the peer of a connected Unix stream socket.
 /// Errors: kUnauthenticated if the kernel cannot name it in our pid namespace (pid 0), or it ended
 /// before it
-///   could be pinned on a kernel without SO_PEERPIDFD; kResourceExhausted when out of descriptors.
+///   could be pinned on a kernel without SO_PEERPIDFD; those of WithProcFolder.
 /// Source: unix(7) SO_PEERCRED; Linux 6.5 SO_PEERPIDFD; pidfd_open(2).
 Result<Caller> IdentifyCaller(int socket);
 

@@ -51,31 +51,23 @@ Result<struct statx> LookAt(int folder, const char* name, pid_t pid) {
 }  // namespace
 
 Result<PinnedProcess> PinnedProcess::Open(std::shared_ptr<const Caller> caller) {
-  const pid_t pid = caller->pid;
-  UniqueFd folder(open(fmt::format("/proc/{}", pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.valid()) {
-    return FromProcErrno(errno, pid, "open its /proc folder");
-  }
   // Alive after the folder was opened means that the number had not been given to another process
   // by then.
-  if (!IsAlive(caller->pidfd.get())) {
-    return Error(Code::kUnauthenticated, fmt::format("pid {}: the process has ended", pid));
+  if (!caller->folder.valid() || !IsAlive(caller->pidfd.get())) {
+    return Error(Code::kUnauthenticated, fmt::format("pid {}: the process has ended", caller->pid));
   }
-  PinnedProcess process(std::move(caller), std::move(folder));
-  const auto executable = LookAt(process.folder_.get(), "exe", pid);
-  if (!executable.ok()) {
-    return executable.error();
-  }
-  process.executable_device_ = FileOf(*executable).device;
-  process.executable_inode_ = FileOf(*executable).inode;
+  PinnedProcess process(std::move(caller));
   if (auto status = process.ReadStatus(); !status.ok()) {
     return std::move(status).error();
+  }
+  if (auto executable = process.StatExecutable(); !executable.ok()) {
+    return std::move(executable).error();
   }
   return process;
 }
 
 Result<std::string> PinnedProcess::Read(const char* name) const {
-  const UniqueFd fd(openat(folder_.get(), name, O_RDONLY | O_CLOEXEC));
+  const UniqueFd fd(openat(caller_->folder.get(), name, O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) {
     return FromProcErrno(errno, caller_->pid, fmt::format("open {}", name));
   }
@@ -106,7 +98,7 @@ Result<std::string> PinnedProcess::Read(const char* name) const {
 }
 
 Result<UniqueFd> PinnedProcess::OpenExecutable() const {
-  UniqueFd fd(openat(folder_.get(), "exe", O_RDONLY | O_CLOEXEC));
+  UniqueFd fd(openat(caller_->folder.get(), "exe", O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) {
     return FromProcErrno(errno, caller_->pid, "open its executable");
   }
@@ -116,7 +108,7 @@ Result<UniqueFd> PinnedProcess::OpenExecutable() const {
 Result<ExecutablePath> PinnedProcess::PathOfExecutable() const {
   // One descriptor, so that the words and the mount are those of one place: a process may run the
   // same file through another mount the next moment.
-  const UniqueFd place(openat(folder_.get(), "exe", O_PATH | O_CLOEXEC));
+  const UniqueFd place(openat(caller_->folder.get(), "exe", O_PATH | O_CLOEXEC));
   if (!place.valid()) {
     return FromProcErrno(errno, caller_->pid, "find its executable");
   }
@@ -137,8 +129,8 @@ Result<ExecutablePath> PinnedProcess::PathOfExecutable() const {
     return Error(Code::kOutOfRange,
                  fmt::format("pid {}: the path of its executable is too long", caller_->pid));
   }
-  const bool of_the_host =
-      (found->stx_mask & STATX_MNT_ID) != 0 && IsMountOfTheHost(folder_.get(), found->stx_mnt_id);
+  const bool of_the_host = (found->stx_mask & STATX_MNT_ID) != 0 &&
+                           IsMountOfTheHost(caller_->folder.get(), found->stx_mnt_id);
   return ExecutablePath{std::string(path.data(), static_cast<std::size_t>(size)), !of_the_host};
 }
 
@@ -183,7 +175,7 @@ Result<void> PinnedProcess::ConfirmUnchanged() const {
 }
 
 Result<ExecutableFile> PinnedProcess::StatExecutable() const {
-  const auto found = LookAt(folder_.get(), "exe", caller_->pid);
+  const auto found = LookAt(caller_->folder.get(), "exe", caller_->pid);
   if (!found.ok()) {
     return found.error();
   }
@@ -194,9 +186,10 @@ Result<ExecutableFile> PinnedProcess::StatExecutable() const {
 }
 
 Result<void> PinnedProcess::CheckExecutable(const ExecutableFile& found) const {
-  if (found.device != executable_device_ || found.inode != executable_inode_) {
+  if (caller_->executable != FileId{found.device, found.inode}) {
     return Error(Code::kUnauthenticated,
-                 fmt::format("pid {}: the process replaced its executable while it was looked at",
+                 fmt::format("pid {}: the process replaced its executable after it connected; "
+                             "connect again",
                              caller_->pid));
   }
   return Ok();

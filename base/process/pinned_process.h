@@ -34,16 +34,15 @@ struct ExecutablePath {
   bool callers_view = false;
 };
 
-/// A caller's /proc folder, held open so that every fact read through it is about the caller and no
-/// process that got its number later. Reads block for microseconds; run them off the core thread
-/// when many. Threads: immutable after Open; any thread. Source: proc(5); the order of checks was
-/// measured against forced pid re-use.
+/// A caller proved alive after its /proc folder was open, so that every fact read through that
+/// folder is about the caller and no process that got its number later. Holds no descriptor of its
+/// own. Reads block for microseconds; run them off the core thread when many. Threads: immutable;
+/// any thread. Source: proc(5); the order of checks was measured against forced pid re-use.
 class PinnedProcess {
  public:
-  /// Opens the caller's folder and confirms that the caller lived after the folder was open, so
-  /// that the folder is the caller's. `caller` is borrowed for the life of this object. Errors:
-  /// kUnauthenticated if the process has ended or its effective uid or gid is no longer that of
-  /// the socket; kPermissionDenied if procfs hides it.
+  /// Errors: kUnauthenticated if the process has ended, if its effective uid or gid is no longer
+  /// that of the socket, or if it runs another executable than when it connected: a child may hold
+  /// the socket of a process that has become another program.
   static Result<PinnedProcess> Open(std::shared_ptr<const Caller> caller);
 
   const Caller& caller() const { return *caller_; }
@@ -59,31 +58,28 @@ class PinnedProcess {
   /// The executable, open for reading: what is hashed is what runs, whatever stands at its path.
   Result<UniqueFd> OpenExecutable() const;
   /// The path of the executable, about 15 us. Errors: kUnauthenticated if the process has replaced
-  /// its executable since Open.
+  /// its executable since it connected.
   Result<ExecutablePath> PathOfExecutable() const;
 
   /// The executable as the kernel knows it now, without asking a remote or user-space file system,
-  /// which could hang. Errors: kUnauthenticated if the process has replaced it since Open.
+  /// which could hang. Errors: kUnauthenticated if the process has replaced it since it
+  /// connected.
   Result<ExecutableFile> StatExecutable() const;
 
   /// Field 22 of "stat": when the process started, in clock ticks since boot.
   Result<std::uint64_t> StartTime() const;
 
-  /// Confirms after all reads that the caller still lives, still runs the executable that it ran at
-  /// Open, and has the uid and gid of the socket. A fact counts only after this has passed. Errors:
-  /// kUnauthenticated naming what changed.
+  /// Confirms after all reads that the caller still lives, still runs the executable that it
+  /// connected with, and has the uid and gid of the socket. A fact counts only after this has
+  /// passed. Errors: kUnauthenticated naming what changed.
   Result<void> ConfirmUnchanged() const;
 
  private:
-  PinnedProcess(std::shared_ptr<const Caller> caller, UniqueFd folder)
-      : caller_(std::move(caller)), folder_(std::move(folder)) {}
+  explicit PinnedProcess(std::shared_ptr<const Caller> caller) : caller_(std::move(caller)) {}
 
   Result<void> CheckExecutable(const ExecutableFile& found) const;
 
   std::shared_ptr<const Caller> caller_;
-  UniqueFd folder_;
-  dev_t executable_device_ = 0;
-  ino_t executable_inode_ = 0;
 };
 
 }  // namespace credence

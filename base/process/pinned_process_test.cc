@@ -13,6 +13,7 @@
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <vector>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -154,6 +155,55 @@ TEST(PinnedProcessTest, AnExecInBetweenIsNoticed) {
   EXPECT_THAT(process->PathOfExecutable(), FailsWithCode(Code::kUnauthenticated));
   EXPECT_THAT(process->ConfirmUnchanged(),
               FailsWith(Code::kUnauthenticated, HasSubstr("replaced its executable")));
+}
+
+TEST(PinnedProcessTest, AnExecAfterConnectingIsNoticed) {
+  const UnixListener listener;
+  const Gate exec;
+  const ChildProcess child([&] {
+    if (!listener.Connect()) {
+      return 1;
+    }
+    exec.Await();
+    execl("/bin/sleep", "sleep", "60", nullptr);
+    return 1;
+  });
+  const UniqueFd connection = listener.Accept();
+  auto caller = IdentifyCaller(connection.get());
+  ASSERT_THAT(caller, IsOk());
+  const auto shared = std::make_shared<const Caller>(*std::move(caller));
+  ASSERT_THAT(PinnedProcess::Open(shared), IsOk());
+  exec.Open();
+  const std::string link = fmt::format("/proc/{}/exe", child.pid());
+  ASSERT_TRUE(
+      Eventually([&] { return std::filesystem::read_symlink(link).filename() == "sleep"; }));
+  EXPECT_THAT(PinnedProcess::Open(shared),
+              FailsWith(Code::kUnauthenticated, HasSubstr("replaced its executable")));
+}
+
+TEST(PinnedProcessTest, AnExecutableThatNobodySawIsNoProof) {
+  const ChildProcess child(PauseForEver);
+  UniqueFd pidfd(dup(CallerOf(child.pid())->pidfd.get()));
+  Caller caller = WithProcFolder(Caller{std::move(pidfd), child.pid(), getuid(), getgid()}).value();
+  caller.executable.reset();
+  EXPECT_THAT(PinnedProcess::Open(std::make_shared<const Caller>(std::move(caller))),
+              FailsWithCode(Code::kUnauthenticated));
+}
+
+TEST(PinnedProcessTest, HoldsNoDescriptors) {
+  const auto open_descriptors = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+  };
+  const ChildProcess child(PauseForEver);
+  const auto caller = CallerOf(child.pid());
+  const auto before = open_descriptors();
+  std::vector<PinnedProcess> processes;
+  for (int i = 0; i < 100; ++i) {
+    auto process = PinnedProcess::Open(caller);
+    ASSERT_THAT(process, IsOk());
+    processes.push_back(*std::move(process));
+  }
+  EXPECT_EQ(open_descriptors(), before);
 }
 
 TEST(PinnedProcessTest, AChangeOfUserInBetweenIsNoticed) {

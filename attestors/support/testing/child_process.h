@@ -75,7 +75,8 @@ class ChildProcess {
     UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
     CREDENCE_CHECK(pidfd.valid());
     return std::make_shared<const Caller>(
-        Caller{std::move(pidfd), pid_, user_.uid, user_.gid, Assurance::kPinned});
+        WithProcFolder(Caller{std::move(pidfd), pid_, user_.uid, user_.gid, Assurance::kPinned})
+            .value());
   }
 
   void Kill() {

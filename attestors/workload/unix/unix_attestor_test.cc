@@ -144,7 +144,8 @@ TEST_F(UnixAttestorTest, AGroupThatIsNotTheCallersIsNotReported) {
   UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
   ASSERT_TRUE(pidfd.valid());
   auto process = PinnedProcess::Open(std::make_shared<const Caller>(
-      Caller{std::move(pidfd), getpid(), geteuid(), getegid(), Assurance::kPinned}));
+      WithProcFolder(Caller{std::move(pidfd), getpid(), geteuid(), getegid(), Assurance::kPinned})
+          .value()));
   ASSERT_THAT(process, IsOk());
   const gid_t own = getegid();
   ASSERT_EQ(setegid(2002), 0);
