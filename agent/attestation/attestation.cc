@@ -39,12 +39,81 @@ Result<ProcessFacts> DescribeProcess(const PinnedProcess& process) {
                       .executable = std::move(executable->text)};
 }
 
-/// The attestors' answers about one process. Those that come too late find nobody.
+/// The attestors' answers about one process, by source. Those that come too late find nobody.
 struct WorkloadAttestation::Asked {
   std::vector<std::optional<Result<std::vector<Selector>>>> answers;
+  /// Null where no call runs.
+  std::vector<Call*> calls;
   std::size_t open = 0;
-  bool closed = false;
-  Latch all_answered;
+  Latch all_ended;
+};
+
+/// One call to an attestor, from when it is asked until its task is gone, however it ends.
+class WorkloadAttestation::Call {
+ public:
+  Call(Source& source, std::size_t index, std::shared_ptr<Asked> asked)
+      : source_(source), index_(index), asked_(std::move(asked)) {
+    asked_->calls[index_] = this;
+    ++asked_->open;
+  }
+  ~Call() {
+    asked_->calls[index_] = nullptr;
+    if (overdue_) {
+      --source_.overdue;
+    }
+    if (--asked_->open == 0) {
+      asked_->all_ended.Set();
+    }
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  WorkloadAttestor& attestor() const { return *source_.attestor; }
+  void CancelBy(asio::cancellation_signal& cancel) { cancel_ = &cancel; }
+  void Answer(Result<std::vector<Selector>> answer) {
+    if (!overdue_) {
+      asked_->answers[index_] = std::move(answer);
+    }
+  }
+  /// Nobody waits for it any more.
+  void SetOverdue() {
+    overdue_ = true;
+    ++source_.overdue;
+  }
+  /// May end it at once.
+  void Cancel() const { cancel_->emit(asio::cancellation_type::terminal); }
+
+ private:
+  Source& source_;
+  std::size_t index_;
+  std::shared_ptr<Asked> asked_;
+  asio::cancellation_signal* cancel_ = nullptr;
+  bool overdue_ = false;
+};
+
+/// The wait for the answers. At its end, calls that still run count as overdue; if whoever waited
+/// was cancelled, they are cancelled too.
+class WorkloadAttestation::Waiting {
+ public:
+  explicit Waiting(std::shared_ptr<Asked> asked) : asked_(std::move(asked)) {}
+  ~Waiting() {
+    for (std::size_t i = 0; i < asked_->calls.size(); ++i) {
+      if (Call* call = asked_->calls[i]) {
+        call->SetOverdue();
+        if (!done_) {
+          call->Cancel();
+        }
+      }
+    }
+  }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+  void Done() { done_ = true; }
+
+ private:
+  std::shared_ptr<Asked> asked_;
+  bool done_ = false;
 };
 
 WorkloadAttestation::WorkloadAttestation(asio::any_io_executor executor,
@@ -108,24 +177,27 @@ Task<WorkloadAttestation::Answers> WorkloadAttestation::AskAll(
     std::shared_ptr<const PinnedProcess> process, Deadline deadline) {
   const auto asked = std::make_shared<Asked>();
   asked->answers.resize(sources_.size());
-  for (std::size_t i = 0; i < sources_.size(); ++i) {
-    if (sources_[i].overdue >= options_.max_overdue) {
-      asked->answers[i] =
-          Error(Code::kUnavailable, fmt::format("{} calls hang", sources_[i].overdue));
-      continue;
+  asked->calls.resize(sources_.size());
+  {
+    Waiting waiting(asked);
+    for (std::size_t i = 0; i < sources_.size(); ++i) {
+      if (sources_[i].overdue >= options_.max_overdue) {
+        asked->answers[i] =
+            Error(Code::kUnavailable, fmt::format("{} calls hang", sources_[i].overdue));
+        continue;
+      }
+      const auto call = std::make_shared<Call>(sources_[i], i, asked);
+      call->CancelBy(running_.Spawn("workload attestor", Ask(call, process, deadline)));
     }
-    ++asked->open;
-    running_.Spawn("workload attestor", AskInto(i, process, deadline, asked));
+    if (asked->open > 0) {
+      co_await asked->all_ended.Wait(deadline);
+    }
+    waiting.Done();
   }
-  if (asked->open > 0) {
-    co_await asked->all_answered.Wait(deadline);
-  }
-  asked->closed = true;
   Answers answers;
   for (std::size_t i = 0; i < sources_.size(); ++i) {
     auto& answer = asked->answers[i];
     if (!answer) {
-      ++sources_[i].overdue;
       answer = Error(Code::kDeadlineExceeded, "no answer in time");
     }
     if (answer->ok()) {
@@ -138,19 +210,11 @@ Task<WorkloadAttestation::Answers> WorkloadAttestation::AskAll(
   co_return answers;
 }
 
-Task<void> WorkloadAttestation::AskInto(std::size_t source,
-                                        std::shared_ptr<const PinnedProcess> process,
-                                        Deadline deadline,
-                                        std::shared_ptr<Asked> asked) {
-  auto selectors = co_await sources_[source].attestor->Attest(std::move(process), deadline);
-  if (asked->closed) {
-    --sources_[source].overdue;
-    co_return;
-  }
-  asked->answers[source] = std::move(selectors);
-  if (--asked->open == 0) {
-    asked->all_answered.Set();
-  }
+Task<void> WorkloadAttestation::Ask(std::shared_ptr<Call> call,
+                                    std::shared_ptr<const PinnedProcess> process,
+                                    Deadline deadline) {
+  auto selectors = co_await call->attestor().Attest(std::move(process), deadline);
+  call->Answer(std::move(selectors));
 }
 
 void WorkloadAttestation::LogFailure(Source& source, const Error& error) {

@@ -63,7 +63,7 @@ class WorkloadAttestation {
   struct Options {
     /// Longest wait for one attestor.
     std::chrono::milliseconds attestor_timeout{5000};
-    /// Calls to one attestor that may be past their deadline at a time.
+    /// Calls to one attestor that may outlive their deadline, or whoever asked, at a time.
     std::size_t max_overdue = 64;
   };
 
@@ -86,6 +86,8 @@ class WorkloadAttestation {
 
  private:
   struct Asked;
+  class Call;
+  class Waiting;
   struct Answers {
     std::vector<Selector> selectors;
     /// Attestors that did not answer.
@@ -94,7 +96,7 @@ class WorkloadAttestation {
   /// One attestor and how it fares.
   struct Source {
     std::unique_ptr<WorkloadAttestor> attestor;
-    /// Calls past their deadline that still run.
+    /// Calls that nobody waits for any more and that still run.
     std::size_t overdue = 0;
     std::optional<Deadline> next_log;
     std::uint64_t unlogged = 0;
@@ -104,10 +106,9 @@ class WorkloadAttestation {
   /// itself.
   Task<Answers> AskOnly(std::shared_ptr<const PinnedProcess> process, Deadline deadline);
   Task<Answers> AskAll(std::shared_ptr<const PinnedProcess> process, Deadline deadline);
-  Task<void> AskInto(std::size_t source,
-                     std::shared_ptr<const PinnedProcess> process,
-                     Deadline deadline,
-                     std::shared_ptr<Asked> asked);
+  static Task<void> Ask(std::shared_ptr<Call> call,
+                        std::shared_ptr<const PinnedProcess> process,
+                        Deadline deadline);
   void LogFailure(Source& source, const Error& error);
 
   std::vector<Source> sources_;

@@ -9,12 +9,14 @@
 #include <string>
 #include <utility>
 
+#include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "attestors/support/testing/child_process.h"
+#include "base/core/latch.h"
 #include "base/core/task_group.h"
 #include "base/core/testing/result_matchers.h"
 #include "base/core/testing/run_task.h"
@@ -28,7 +30,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-/// Answers with one selector after `delay`, or fails. A deaf one ignores its deadline.
+/// Answers with one selector after `delay`, or fails. A deaf one ignores its deadline; one that is
+/// stuck ignores cancellation too, until its latch is set.
 class FakeAttestor final : public WorkloadAttestor {
  public:
   struct Behaviour {
@@ -37,6 +40,7 @@ class FakeAttestor final : public WorkloadAttestor {
     std::optional<Error> error;
     bool deaf = false;
     std::function<void()> on_call;
+    Latch* stuck = nullptr;
   };
 
   explicit FakeAttestor(Behaviour behaviour) : behaviour_(std::move(behaviour)) {}
@@ -47,6 +51,10 @@ class FakeAttestor final : public WorkloadAttestor {
                                              Deadline deadline) override {
     if (behaviour_.on_call) {
       behaviour_.on_call();
+    }
+    if (behaviour_.stuck != nullptr) {
+      co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+      (void)co_await behaviour_.stuck->Wait(Deadline::After(seconds(60)));
     }
     const Deadline wake = Deadline::After(behaviour_.delay);
     co_await SleepUntil(behaviour_.deaf ? wake : wake.Earlier(deadline));
@@ -78,6 +86,24 @@ class WorkloadAttestationTest : public testing::Test {
                           AttestDetail detail = AttestDetail::kSelectors,
                           milliseconds timeout = seconds(10)) {
     return RunTask(io_, attestation.Attest(std::move(caller), Deadline::After(timeout), detail));
+  }
+
+  static Task<void> AttestOnly(WorkloadAttestation& attestation,
+                               std::shared_ptr<const Caller> caller) {
+    (void)co_await attestation.Attest(std::move(caller), Deadline::After(seconds(60)));
+  }
+
+  /// A caller that may give up.
+  static void Spawn(TaskGroup& group,
+                    WorkloadAttestation& attestation,
+                    std::shared_ptr<const Caller> caller) {
+    group.Spawn("attest", AttestOnly(attestation, std::move(caller)));
+  }
+
+  void RunUntil(const std::function<bool()>& done) {
+    io_.restart();
+    while (!done() && io_.run_one_for(seconds(10)) > 0) {
+    }
   }
 
   static std::vector<std::string> Types(const SelectorSet& selectors) {
@@ -177,6 +203,63 @@ TEST_F(WorkloadAttestationTest, AnAttestorThatHangsTooOftenIsNotAskedUntilItReco
   RunTask(io_, attestation.Stop());
 }
 
+TEST_F(WorkloadAttestationTest, WhoeverGivesUpLeavesNoCallBehind) {
+  int asked = 0;
+  auto attestation = Make({{.type = "a", .delay = seconds(60), .on_call = [&asked] { ++asked; }},
+                           {.type = "b", .delay = seconds(60)}});
+  const auto caller = child_.AsCaller();
+  TaskGroup callers(io_.get_executor());
+  Spawn(callers, attestation, caller);
+  RunUntil([&] { return asked == 1; });
+  RunTask(io_, callers.Stop());
+  RunUntil([&] { return caller.use_count() == 1; });
+  EXPECT_EQ(caller.use_count(), 1) << "something still looks at the process";
+  RunTask(io_, attestation.Stop());
+}
+
+TEST_F(WorkloadAttestationTest, GivingUpBeforeTheCallsHaveBegunLeavesNoneBehind) {
+  int asked = 0;
+  auto attestation =
+      Make({{.type = "a", .on_call = [&asked] { ++asked; }}, {.type = "b"}}, {.max_overdue = 1});
+  // The caller asks after some steps, and what it asks starts some steps later.
+  for (int steps = 0; steps < 8; ++steps) {
+    TaskGroup callers(io_.get_executor());
+    Spawn(callers, attestation, child_.AsCaller());
+    io_.restart();
+    for (int i = 0; i < steps; ++i) {
+      io_.poll_one();
+    }
+    RunTask(io_, callers.Stop());
+  }
+  RunTask(io_, attestation.Stop());
+  asked = 0;
+  ASSERT_THAT(Attest(attestation, child_.AsCaller()), IsOk());
+  EXPECT_EQ(asked, 1);
+}
+
+TEST_F(WorkloadAttestationTest, CallsLeftBehindByThoseWhoGaveUpCountAsHanging) {
+  int asked = 0;
+  Latch release;
+  auto attestation =
+      Make({{.type = "a", .on_call = [&asked] { ++asked; }, .stuck = &release}, {.type = "b"}},
+           {.attestor_timeout = seconds(60), .max_overdue = 2});
+  TaskGroup callers(io_.get_executor());
+  for (int i = 0; i < 2; ++i) {
+    Spawn(callers, attestation, child_.AsCaller());
+  }
+  RunUntil([&] { return asked == 2; });
+  RunTask(io_, callers.Stop());
+  const auto without = Attest(attestation, child_.AsCaller());
+  ASSERT_THAT(without, IsOk());
+  EXPECT_THAT(Types(without->selectors), ElementsAre("b"));
+  EXPECT_EQ(asked, 2);
+  release.Set();
+  RunTask(io_, attestation.Stop());
+  const auto with = Attest(attestation, child_.AsCaller());
+  ASSERT_THAT(with, IsOk());
+  EXPECT_THAT(Types(with->selectors), ElementsAre("a", "b"));
+}
+
 TEST_F(WorkloadAttestationTest, CallsThatWaitHoldNoDescriptors) {
   const auto open_descriptors = [] {
     return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
@@ -185,17 +268,12 @@ TEST_F(WorkloadAttestationTest, CallsThatWaitHoldNoDescriptors) {
   auto attestation = Make({{.type = "a", .delay = seconds(60), .on_call = [&asked] { ++asked; }}});
   const auto caller = child_.AsCaller();
   TaskGroup calls(io_.get_executor());
-  const auto call = [](WorkloadAttestation& all, std::shared_ptr<const Caller> who) -> Task<void> {
-    (void)co_await all.Attest(std::move(who), Deadline::After(seconds(60)));
-  };
   RunTask(io_, Sleep(milliseconds(0)));
   const auto before = open_descriptors();
   for (int i = 0; i < 100; ++i) {
-    calls.Spawn("attest", call(attestation, caller));
+    Spawn(calls, attestation, caller);
   }
-  io_.restart();
-  while (asked < 100 && io_.run_one_for(seconds(10)) > 0) {
-  }
+  RunUntil([&] { return asked == 100; });
   EXPECT_EQ(asked, 100);
   EXPECT_EQ(open_descriptors(), before);
   RunTask(io_, calls.Stop());
