@@ -3,6 +3,8 @@
 #include <memory>
 
 #include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include "base/core/check.h"
 
@@ -38,8 +40,17 @@ Result<SharedSecret> Serialize(const google::protobuf::MessageLite& message) {
         Code::kResourceExhausted,
         fmt::format("the answer has {} bytes; gRPC clients accept {}", size, kMaxMessageBytes));
   }
-  SecretBytes bytes(size);
-  CREDENCE_CHECK(message.SerializeToArray(bytes.data(), static_cast<int>(size)));
+  // The room behind keeps protobuf from taking the last bytes through a buffer of its own.
+  constexpr std::size_t kRoom = 16;
+  SecretBytes bytes(size + kRoom);
+  {
+    google::protobuf::io::ArrayOutputStream array(bytes.data(), static_cast<int>(bytes.size()));
+    google::protobuf::io::CodedOutputStream output(&array);
+    // Maps in one order, since streams are sent a message only if it differs from their last.
+    output.SetSerializationDeterministic(true);
+    CREDENCE_CHECK(message.SerializeToCodedStream(&output));
+  }
+  bytes.Truncate(size);
   return std::make_shared<const SecretBytes>(std::move(bytes));
 }
 

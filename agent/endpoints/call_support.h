@@ -19,8 +19,8 @@ Result<void> CheckSecurityHeader(const h2::ServerCall& call);
 /// Errors: kInvalidArgument for bytes that are no such message.
 Result<void> ParseRequest(std::string_view bytes, google::protobuf::MessageLite& request);
 
-/// The message in locked memory, ready to be shared by the streams that send it.
-/// Errors: kResourceExhausted above the 4 MiB that gRPC clients accept.
+/// The message in locked memory, ready to be shared by the streams that send it. Equal messages
+/// give equal bytes. Errors: kResourceExhausted above the 4 MiB that gRPC clients accept.
 Result<SharedSecret> Serialize(const google::protobuf::MessageLite& message);
 
 /// What a workload is told when it could not be attested: UNAVAILABLE, since connecting again may
