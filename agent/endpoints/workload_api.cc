@@ -73,7 +73,9 @@ WorkloadApi::WorkloadApi(WorkloadAttestation& attestation,
       clock_(clock),
       options_(std::move(options)),
       not_ready_(std::move(not_ready)),
-      x509_responses_(identities.store(), clock) {}
+      x509_responses_(identities.store(), clock),
+      x509_bundles_(identities.store(), BuildX509Bundles),
+      jwt_bundles_(identities.store(), BuildJwtBundles) {}
 
 void WorkloadApi::Register(h2::Server& server) {
   const auto stream =
@@ -166,7 +168,7 @@ Task<h2::Status> WorkloadApi::FetchX509Bundles(std::shared_ptr<h2::ServerCall> c
   const WithoutIdentity mode = options_.allow_unauthenticated_verifiers ? WithoutIdentity::kServed
                                                                         : WithoutIdentity::kRefused;
   Snapshot snapshot = [this](const std::vector<SharedEntry>& entries) {
-    return X509Bundles(entries);
+    return x509_bundles_.For(VisibleBundles(entries));
   };
   co_return co_await FollowChanges(std::move(call), std::move(snapshot), mode);
 }
@@ -175,7 +177,7 @@ Task<h2::Status> WorkloadApi::FetchJwtBundles(std::shared_ptr<h2::ServerCall> ca
   const WithoutIdentity mode = options_.allow_unauthenticated_verifiers ? WithoutIdentity::kServed
                                                                         : WithoutIdentity::kRefused;
   Snapshot snapshot = [this](const std::vector<SharedEntry>& entries) {
-    return JwtBundles(entries);
+    return jwt_bundles_.For(VisibleBundles(entries));
   };
   co_return co_await FollowChanges(std::move(call), std::move(snapshot), mode);
 }
@@ -195,23 +197,6 @@ BundleSet WorkloadApi::VisibleBundles(const std::vector<SharedEntry>& entries) c
     }
   }
   return visible;
-}
-
-Result<SharedSecret> WorkloadApi::X509Bundles(const std::vector<SharedEntry>& entries) const {
-  spiffe::workload::X509BundlesResponse response;
-  for (const auto& [name, bundle] : VisibleBundles(entries)) {
-    (*response.mutable_bundles())[bundle->trust_domain.IdString()] =
-        ConcatenatedX509Authorities(*bundle);
-  }
-  return Serialize(response);
-}
-
-Result<SharedSecret> WorkloadApi::JwtBundles(const std::vector<SharedEntry>& entries) const {
-  spiffe::workload::JWTBundlesResponse response;
-  for (const auto& [name, bundle] : VisibleBundles(entries)) {
-    (*response.mutable_bundles())[bundle->trust_domain.IdString()] = JwtAuthoritiesAsJwks(*bundle);
-  }
-  return Serialize(response);
 }
 
 Task<h2::UnaryReply> WorkloadApi::FetchJwtSvid(std::shared_ptr<h2::ServerCall> call,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/attestation/attestation.h"
+#include "agent/endpoints/bundle_responses.h"
 #include "agent/endpoints/x509_responses.h"
 #include "agent/identity/identity_service.h"
 #include "base/core/clock.h"
@@ -61,8 +62,6 @@ class WorkloadApi {
                                  Snapshot snapshot,
                                  WithoutIdentity mode);
 
-  Result<SharedSecret> X509Bundles(const std::vector<SharedEntry>& entries) const;
-  Result<SharedSecret> JwtBundles(const std::vector<SharedEntry>& entries) const;
   /// The own bundle and those that `entries` federate with.
   BundleSet VisibleBundles(const std::vector<SharedEntry>& entries) const;
 
@@ -72,6 +71,8 @@ class WorkloadApi {
   Options options_;
   std::function<std::string()> not_ready_;
   X509Responses x509_responses_;
+  BundleResponses x509_bundles_;
+  BundleResponses jwt_bundles_;
 };
 
 }  // namespace credence

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <functional>
@@ -252,6 +253,36 @@ TEST_F(WorkloadApiTest, StreamsOfOneWorkloadShareOneMessage) {
   ASSERT_TRUE(
       Until([&] { return one.call->written.size() == 1 && two.call->written.size() == 1; }));
   EXPECT_EQ(one.call->written[0], two.call->written[0]);
+}
+
+TEST_F(WorkloadApiTest, BundleStreamsShareOneMessageOverChangesThatLeaveTheBundlesAlone) {
+  RegistrationEntry entry = MakeEntry("a", "unix:uid:1");
+  entry.federates_with = {TrustDomain::Parse("one.org").value(),
+                          TrustDomain::Parse("two.org").value(),
+                          TrustDomain::Parse("three.org").value()};
+  StartWith({entry});
+  const auto x509 = [&](auto call) { return api_->FetchX509Bundles(std::move(call)); };
+  const auto jwt = [&](auto call) { return api_->FetchJwtBundles(std::move(call)); };
+  const auto all_federated = [&] { return identities_->store().federated_bundles().size() == 3; };
+  ASSERT_TRUE(Until(all_federated));
+  const std::vector<Stream> streams = {Open(x509), Open(x509), Open(jwt), Open(jwt)};
+  ASSERT_TRUE(Until([&] {
+    return std::ranges::all_of(streams, [](const auto& one) { return !one.call->written.empty(); });
+  }));
+  const std::uint64_t version = identities_->store().changes().version();
+  server_.entries.insert_or_assign("z", MakeEntry("z", "unix:uid:9"));
+  ASSERT_TRUE(Until([&] { return identities_->store().changes().version() > version; }));
+  const Stream late_x509 = Open(x509);
+  const Stream late_jwt = Open(jwt);
+  ASSERT_TRUE(
+      Until([&] { return !late_x509.call->written.empty() && !late_jwt.call->written.empty(); }));
+  for (const Stream& one : streams) {
+    EXPECT_THAT(one.call->written, SizeIs(1));
+  }
+  EXPECT_EQ(streams[0].call->written[0], streams[1].call->written[0]);
+  EXPECT_EQ(streams[0].call->written[0], late_x509.call->written[0]);
+  EXPECT_EQ(streams[2].call->written[0], streams[3].call->written[0]);
+  EXPECT_EQ(streams[2].call->written[0], late_jwt.call->written[0]);
 }
 
 TEST_F(WorkloadApiTest, WA_27_37_BundlesAreKeyedByTrustDomainIdAndFollowFederation) {
