@@ -229,7 +229,7 @@ TEST(PinnedProcessTest, AChangeOfGroupInBetweenIsNoticed) {
   const Gate changed;
   const ChildProcess child([&] {
     change.Await();
-    const int result = setresgid(-1, 4242, -1);
+    const int result = setegid(4242);
     changed.Open();
     return result == 0 ? PauseForEver() : 1;
   });
