@@ -1,6 +1,8 @@
 #include "agent/endpoints/bundle_responses.h"
 
+#include <initializer_list>
 #include <memory>
+#include <string>
 
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>

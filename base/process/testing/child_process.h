@@ -162,7 +162,8 @@ inline std::shared_ptr<const Caller> CallerOf(pid_t pid,
                                               gid_t gid = getgid()) {
   const auto pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   CREDENCE_CHECK(pidfd >= 0);
-  return std::make_shared<const Caller>(Caller{UniqueFd(pidfd), pid, uid, gid, Assurance::kPinned});
+  return std::make_shared<const Caller>(
+      WithProcFolder(Caller{UniqueFd(pidfd), pid, uid, gid, Assurance::kPinned}).value());
 }
 
 }  // namespace credence
