@@ -15,11 +15,8 @@ inline constexpr std::size_t kMaxResourceFiles = 1000;
 /// kPermissionDenied if the folder is not safe.
 Result<std::vector<std::string>> ListResourceFiles(const std::string& path);
 
-/// Content of a file of at most 1 MiB that only root and the user of this process can change:
-/// neither the file nor any folder on the way to it, links followed and not, belongs to or can be
-/// written by anybody else. A folder in which users cannot remove each other's files (sticky) is
-/// fine on the way. Mode bits do not matter on a file system that is mounted read-only. Errors:
-/// kPermissionDenied, naming what is open to whom; those of ReadFile.
+/// Content of a file of at most 1 MiB that only root and the user of this process can change, by
+/// CheckNotChangeable. Errors: kPermissionDenied, naming what is open to whom; those of ReadFile.
 Result<std::string> ReadResourceFile(const std::string& path);
 
 }  // namespace credence

@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "base/core/file.h"
+#include "base/core/safe_path.h"
 
 namespace credence::h2 {
 namespace {
@@ -34,6 +35,13 @@ Error Failure(const std::string& path, std::string_view what) {
 
 Error AlreadyServed(const std::string& path) {
   return Error(Code::kAlreadyExists, fmt::format("another agent is serving on {}", path));
+}
+
+/// What the operator has to change before a socket may stand at `path`.
+Error NotSafe(const std::string& path, const Error& error) {
+  const Code code =
+      error.code() == Code::kPermissionDenied ? Code::kFailedPrecondition : error.code();
+  return Error(code, fmt::format("socket {}: {}", path, error.message()));
 }
 
 /// Held while one agent looks at the socket's path and takes it; the file is removed with it.
@@ -127,11 +135,10 @@ Result<ListenSocket> ListenSocket::Bind(const std::string& path, mode_t mode) {
   if (!address.ok()) {
     return address.error();
   }
+  // Whoever can write a folder on the way can put a socket of his own in the place of ours.
   const std::string folder = std::filesystem::path(path).parent_path().string();
-  if (!folder.empty()) {
-    if (auto made = MakeDirectories(folder, kFolderMode); !made.ok()) {
-      return std::move(made).error();
-    }
+  if (auto made = MakeSafeFolders(folder.empty() ? "." : folder, kFolderMode); !made.ok()) {
+    return NotSafe(path, made.error());
   }
   const auto lock = PathLock::Take(path);
   if (!lock.ok()) {

@@ -13,7 +13,9 @@ namespace credence::h2 {
 /// there since.
 class ListenSocket {
  public:
-  /// Errors: as Server::Listen.
+  /// Makes the folders that are missing (0755). Errors: kFailedPrecondition if anybody but root and
+  /// the user of this process could put another socket there, naming the folder; else as
+  /// Server::Listen.
   static Result<ListenSocket> Bind(const std::string& path, mode_t mode);
 
   ListenSocket(ListenSocket&& other) noexcept = default;

@@ -87,6 +87,26 @@ TEST_F(ListenSocketTest, SymbolicLinkIsNotFollowed) {
   EXPECT_THAT(ListenSocket::Bind(path_, 0777), FailsWithCode(Code::kInvalidArgument));
 }
 
+TEST_F(ListenSocketTest, FolderThatOthersCanWriteIsRefused) {
+  std::filesystem::create_directories(folder_ + "/run/public");
+  ASSERT_EQ(chmod((folder_ + "/run").c_str(), 0777), 0);
+  EXPECT_THAT(ListenSocket::Bind(path_, 0777),
+              FailsWith(Code::kFailedPrecondition, HasSubstr("/run can be written by everybody")));
+  ASSERT_EQ(chmod((folder_ + "/run").c_str(), 01777), 0);
+  EXPECT_THAT(ListenSocket::Bind(path_, 0777), IsOk());
+}
+
+TEST_F(ListenSocketTest, FolderOfSomebodyElseIsRefusedAndNothingIsMadeInIt) {
+  if (geteuid() != 0) {
+    GTEST_SKIP() << "needs root to give a folder away";
+  }
+  std::filesystem::create_directories(folder_ + "/run");
+  ASSERT_EQ(chown((folder_ + "/run").c_str(), 12345, 12345), 0);
+  EXPECT_THAT(ListenSocket::Bind(path_, 0777),
+              FailsWith(Code::kFailedPrecondition, HasSubstr("/run belongs to uid 12345")));
+  EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/run"));
+}
+
 TEST_F(ListenSocketTest, PathThatDoesNotFitIsRefused) {
   EXPECT_THAT(ListenSocket::Bind(folder_ + "/" + std::string(108, 'x'), 0777),
               FailsWith(Code::kInvalidArgument, HasSubstr("107 bytes")));
