@@ -1,7 +1,9 @@
 #include "agent/cli/private_folder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +12,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <stdio.h>
 
 #include "agent/cli/environment.h"
 #include "base/core/file.h"
@@ -38,6 +41,54 @@ std::vector<std::string> Candidates() {
   return candidates;
 }
 
+Error Failure(std::string_view what, std::string_view path, int error_number) {
+  return Error(CodeFromErrno(error_number),
+               fmt::format("{} {}: {}", what, path, ErrnoText(error_number)));
+}
+
+/// Opens the folder `name` of `parent`.
+UniqueFd OpenFolder(int parent, const char* name) {
+  return UniqueFd(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+/// The folder `relative` of `root`, made where it is missing.
+Result<UniqueFd> MakeFolders(int root, const std::filesystem::path& relative) {
+  UniqueFd folder = OpenFolder(root, ".");
+  for (const auto& part : relative) {
+    if (mkdirat(folder.get(), part.c_str(), kOwnerOnly) != 0 && errno != EEXIST) {
+      return Failure("create folder", relative.string(), errno);
+    }
+    folder = OpenFolder(folder.get(), part.c_str());
+    if (!folder.valid()) {
+      return Failure("open folder", relative.string(), errno);
+    }
+  }
+  return folder;
+}
+
+Result<void> WriteNew(int folder, const std::string& name, std::string_view content, mode_t mode) {
+  const UniqueFd fd(
+      openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
+  // The umask may have taken bits that `mode` asked for.
+  if (!fd.valid() || fchmod(fd.get(), mode) != 0) {
+    return Failure("create", name, errno);
+  }
+  return WriteAll(fd.get(), content);
+}
+
+/// Readers see the old content or the new. It need not outlive a crash of the machine.
+Result<void> Replace(int folder, const std::string& name, std::string_view content, mode_t mode) {
+  const std::string temporary = name + ".tmp";
+  auto written = WriteNew(folder, temporary, content, mode);
+  if (written.ok() && renameat(folder, temporary.c_str(), folder, name.c_str()) != 0) {
+    written = Failure("replace", name, errno);
+  }
+  if (!written.ok()) {
+    unlinkat(folder, temporary.c_str(), 0);
+  }
+  return written;
+}
+
 }  // namespace
 
 Result<PrivateFolder> PrivateFolder::Create() {
@@ -45,7 +96,12 @@ Result<PrivateFolder> PrivateFolder::Create() {
   for (const std::string& parent : Candidates()) {
     std::string path = parent + "/credence-XXXXXX";
     if (mkdtemp(path.data()) != nullptr) {
-      return PrivateFolder(std::move(path));
+      UniqueFd fd = OpenFolder(AT_FDCWD, path.c_str());
+      // systemd-tmpfiles leaves a locked folder alone, however old it is.
+      if (!fd.valid() || flock(fd.get(), LOCK_SH | LOCK_NB) != 0) {
+        return Failure("open", path, errno);
+      }
+      return PrivateFolder(std::move(path), std::move(fd));
     }
     error_number = errno;
   }
@@ -54,8 +110,15 @@ Result<PrivateFolder> PrivateFolder::Create() {
       fmt::format("create a private folder in /dev/shm or /tmp: {}", ErrnoText(error_number)));
 }
 
+bool PrivateFolder::IsInPlace() const {
+  struct stat held{};
+  struct stat found{};
+  return fstat(fd_.get(), &held) == 0 && lstat(path_.c_str(), &found) == 0 &&
+         held.st_dev == found.st_dev && held.st_ino == found.st_ino;
+}
+
 PrivateFolder::~PrivateFolder() {
-  if (!path_.empty()) {
+  if (fd_.valid() && IsInPlace()) {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
   }
@@ -65,16 +128,21 @@ Result<void> PrivateFolder::Write(const std::string& relative,
                                   std::string_view content,
                                   mode_t mode) const {
   const std::filesystem::path inside = std::filesystem::path(relative).lexically_normal();
-  if (relative.empty() || inside.is_absolute() || *inside.begin() == "..") {
+  if (relative.empty() || inside.is_absolute() || *inside.begin() == ".." || inside == "." ||
+      inside.filename().empty()) {
     return Error(Code::kInvalidArgument,
                  fmt::format("\"{}\" is no path inside the private folder", relative));
   }
-  const std::string path = (std::filesystem::path(path_) / inside).string();
-  if (auto made = MakeDirectories(std::filesystem::path(path).parent_path().string(), kOwnerOnly);
-      !made.ok()) {
-    return made;
+  if (!IsInPlace()) {
+    return Error(
+        Code::kFailedPrecondition,
+        fmt::format("something has removed or replaced {}: start the command again", path_));
   }
-  return WriteFileAtomically(path, content, mode);
+  const auto folder = MakeFolders(fd_.get(), inside.parent_path());
+  if (!folder.ok()) {
+    return folder.error();
+  }
+  return Replace(folder->get(), inside.filename().string(), content, mode);
 }
 
 }  // namespace credence

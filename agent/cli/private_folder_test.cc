@@ -1,5 +1,7 @@
 #include "agent/cli/private_folder.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +12,7 @@
 
 #include "base/core/file.h"
 #include "base/core/testing/result_matchers.h"
+#include "base/core/unique_fd.h"
 
 namespace credence {
 namespace {
@@ -51,9 +54,60 @@ TEST(PrivateFolderTest, ReplacesAFileInOneStep) {
 TEST(PrivateFolderTest, RefusesPathsThatLeadOutside) {
   const auto folder = PrivateFolder::Create();
   ASSERT_THAT(folder, IsOk());
-  for (const char* path : {"", "/etc/x", "../x", "a/../../x"}) {
+  for (const char* path : {"", ".", "a/", "/etc/x", "../x", "a/../../x"}) {
     EXPECT_THAT(folder->Write(path, "x", 0600), FailsWithCode(Code::kInvalidArgument)) << path;
   }
+}
+
+TEST(PrivateFolderTest, WritesNothingOnceSomethingElseStandsInItsPlace) {
+  const auto folder = PrivateFolder::Create();
+  ASSERT_THAT(folder, IsOk());
+  const std::string path = folder->path();
+  ASSERT_THAT(folder->Write("a", "secret", 0600), IsOk());
+  std::filesystem::remove_all(path);
+  EXPECT_THAT(folder->Write("a", "secret", 0600),
+              FailsWith(Code::kFailedPrecondition, testing::HasSubstr(path)));
+  // A folder, and a link to one, that another user may have made.
+  std::filesystem::create_directory(path);
+  EXPECT_THAT(folder->Write("a", "secret", 0600), FailsWithCode(Code::kFailedPrecondition));
+  EXPECT_TRUE(std::filesystem::is_empty(path));
+  std::filesystem::rename(path, path + ".theirs");
+  std::filesystem::create_symlink(path + ".theirs", path);
+  EXPECT_THAT(folder->Write("a", "secret", 0600), FailsWithCode(Code::kFailedPrecondition));
+  EXPECT_TRUE(std::filesystem::is_empty(path + ".theirs"));
+  std::filesystem::remove(path);
+  std::filesystem::remove(path + ".theirs");
+}
+
+TEST(PrivateFolderTest, RemovesNothingThatStandsInItsPlace) {
+  std::string path;
+  {
+    const auto folder = PrivateFolder::Create();
+    ASSERT_THAT(folder, IsOk());
+    path = folder->path();
+    std::filesystem::remove_all(path);
+    std::filesystem::create_directory(path);
+  }
+  EXPECT_TRUE(std::filesystem::is_directory(path));
+  std::filesystem::remove(path);
+}
+
+TEST(PrivateFolderTest, FollowsNoLinkInsideIt) {
+  const auto folder = PrivateFolder::Create();
+  const auto other = PrivateFolder::Create();
+  ASSERT_THAT(folder, IsOk());
+  ASSERT_THAT(other, IsOk());
+  std::filesystem::create_symlink(other->path(), folder->path() + "/link");
+  EXPECT_FALSE(folder->Write("link/a", "secret", 0600).ok());
+  EXPECT_TRUE(std::filesystem::is_empty(other->path()));
+}
+
+TEST(PrivateFolderTest, IsLockedAgainstTheCleanerOfOldFiles) {
+  const auto folder = PrivateFolder::Create();
+  ASSERT_THAT(folder, IsOk());
+  const UniqueFd cleaner(open(folder->path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_TRUE(cleaner.valid());
+  EXPECT_NE(flock(cleaner.get(), LOCK_EX | LOCK_NB), 0);
 }
 
 }  // namespace
