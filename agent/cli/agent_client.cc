@@ -1,35 +1,51 @@
 #include "agent/cli/agent_client.h"
 
-#include <string_view>
+#include <poll.h>
+
+#include <type_traits>
 #include <utility>
 
 #include <fmt/format.h>
 #include <grpcpp/client_context.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
+#include <grpcpp/completion_queue.h>
+#include <grpcpp/create_channel_posix.h>
 
-#include "agent/cli/environment.h"
+#include "agent/cli/agent_connection.h"
 #include "base/core/clock.h"
+#include "base/core/secret_bytes.h"
 
 #include "google/rpc/status.pb.h"
 
 namespace credence {
 namespace {
 
-constexpr std::string_view kDefaultSocket = "/tmp/spire-agent/public/api.sock";
+using credential::v1::CredentialAPI;
 
-RefusedCall Explain(const grpc::Status& status, const std::string& socket_path) {
-  const auto code = static_cast<Code>(status.error_code());
-  std::string message = status.error_message();
-  if (code == Code::kUnavailable && status.error_details().empty() &&
-      message.find("connect") != std::string::npos) {
-    message = fmt::format("no agent answers on {}", socket_path);
-    return RefusedCall{Error(code, message),
-                       "",
-                       "start it with `credence run`, or name its socket with --socket",
-                       ""};
+/// How often a waiting call looks whether it was interrupted.
+constexpr std::chrono::milliseconds kLookAround{50};
+
+RefusedCall NotConnected(Error error) {
+  std::string fix;
+  if (error.code() == Code::kUnavailable) {
+    fix = "start it with `credence run`, or name its socket with --socket or CREDENCE_SOCKET";
+  } else if (error.code() == Code::kPermissionDenied) {
+    fix =
+        "name the socket of an agent that root or you run with --socket or CREDENCE_SOCKET, in a "
+        "folder that nobody else can change";
   }
-  RefusedCall refused{Error(code, std::move(message)), "", "", ""};
+  return RefusedCall{std::move(error), "", std::move(fix)};
+}
+
+RefusedCall Explain(const grpc::Status& status, std::chrono::milliseconds timeout) {
+  // What the library says when our own patience ends.
+  if (status.error_message() == "Deadline Exceeded") {
+    return RefusedCall{
+        Error(Code::kDeadlineExceeded,
+              fmt::format("the agent did not answer within {}", FormatDuration(timeout))),
+        "",
+        "wait longer with --timeout, or see `credence status`"};
+  }
+  RefusedCall refused{Error(static_cast<Code>(status.error_code()), status.error_message())};
   google::rpc::Status details;
   if (details.ParseFromString(status.error_details())) {
     for (const auto& detail : details.details()) {
@@ -44,81 +60,104 @@ RefusedCall Explain(const grpc::Status& status, const std::string& socket_path) 
   return refused;
 }
 
+bool AnyReadable(const std::vector<int>& descriptors) {
+  std::vector<pollfd> watched;
+  for (const int fd : descriptors) {
+    watched.push_back({fd, POLLIN, 0});
+  }
+  return poll(watched.data(), watched.size(), 0) > 0;
+}
+
+/// Waits for the one event of `queue`.
+void AwaitEnd(grpc::CompletionQueue& queue,
+              grpc::ClientContext& context,
+              const std::vector<int>& interrupts) {
+  void* tag = nullptr;
+  bool ok = false;
+  const SystemClock clock;
+  while (queue.AsyncNext(&tag, &ok, clock.Now() + kLookAround) == grpc::CompletionQueue::TIMEOUT) {
+    if (AnyReadable(interrupts)) {
+      context.TryCancel();
+    }
+  }
+  queue.Shutdown();
+  while (queue.Next(&tag, &ok)) {
+  }
+}
+
 /// Calls one method of the stub with the metadata and deadline that every call carries.
 template <class Reply, class Request, class Method>
-CallOutcome<Reply> Call(credential::v1::CredentialAPI::Stub& stub,
-                        Method method,
+CallOutcome<Reply> Call(Method method,
                         const Request& request,
+                        const std::string& socket_path,
                         std::chrono::milliseconds timeout,
-                        const std::string& socket_path) {
+                        const std::vector<int>& interrupts) {
+  CallOutcome<Reply> outcome;
+  auto connection = ConnectToAgent(socket_path, timeout);
+  if (!connection.ok()) {
+    outcome.refused = NotConnected(std::move(connection).error());
+    return outcome;
+  }
+  const auto stub =
+      CredentialAPI::NewStub(grpc::CreateInsecureChannelFromFd("agent", connection->release()));
   grpc::ClientContext context;
   context.AddMetadata("workload.spiffe.io", "true");
   context.set_deadline(SystemClock().Now() + timeout);
-  auto reply = std::make_shared<Reply>();
-  const grpc::Status status = (stub.*method)(&context, request, reply.get());
-  CallOutcome<Reply> outcome;
+  const std::shared_ptr<Reply> reply(std::make_unique<Reply>().release(), [](Reply* gone) {
+    if constexpr (std::is_same_v<Reply, credential::v1::GetCredentialResponse>) {
+      WipeSecrets(*gone);
+    }
+    const std::unique_ptr<Reply> owned(gone);
+  });
+  grpc::Status status;
+  grpc::CompletionQueue queue;
+  const auto call = ((*stub).*method)(&context, request, &queue);
+  call->StartCall();
+  call->Finish(reply.get(), &status, nullptr);
+  AwaitEnd(queue, context, interrupts);
   if (status.ok()) {
-    outcome.reply = std::move(reply);
+    outcome.reply = reply;
   } else {
-    outcome.refused = Explain(status, socket_path);
+    outcome.refused = Explain(status, timeout);
   }
   return outcome;
 }
 
 }  // namespace
 
-AgentClient::AgentClient(const std::string& socket_path, std::chrono::milliseconds timeout)
-    : socket_path_(socket_path),
-      timeout_(timeout),
-      stub_(credential::v1::CredentialAPI::NewStub(
-          grpc::CreateChannel("unix:" + socket_path, grpc::InsecureChannelCredentials()))) {}
+void WipeSecrets(credential::v1::GetCredentialResponse& reply) {
+  for (auto& field : *reply.mutable_fields()) {
+    WipeString(field.second);
+  }
+  for (auto& variable : *reply.mutable_delivery()->mutable_env()) {
+    WipeString(variable.second);
+  }
+  for (auto& file : *reply.mutable_delivery()->mutable_files()) {
+    WipeString(*file.mutable_content());
+  }
+}
 
 CallOutcome<credential::v1::GetCredentialResponse> AgentClient::GetCredential(
-    const credential::v1::GetCredentialRequest& request) {
+    const credential::v1::GetCredentialRequest& request, const std::vector<int>& interrupts) const {
   return Call<credential::v1::GetCredentialResponse>(
-      *stub_, &credential::v1::CredentialAPI::Stub::GetCredential, request, timeout_, socket_path_);
+      &CredentialAPI::Stub::PrepareAsyncGetCredential, request, socket_path_, timeout_, interrupts);
 }
 
-CallOutcome<credential::v1::ListDestinationsResponse> AgentClient::ListDestinations() {
+CallOutcome<credential::v1::ListDestinationsResponse> AgentClient::ListDestinations() const {
   return Call<credential::v1::ListDestinationsResponse>(
-      *stub_,
-      &credential::v1::CredentialAPI::Stub::ListDestinations,
+      &CredentialAPI::Stub::PrepareAsyncListDestinations,
       credential::v1::ListDestinationsRequest(),
+      socket_path_,
       timeout_,
-      socket_path_);
+      {});
 }
 
-CallOutcome<credential::v1::GetStatusResponse> AgentClient::GetStatus() {
-  return Call<credential::v1::GetStatusResponse>(*stub_,
-                                                 &credential::v1::CredentialAPI::Stub::GetStatus,
+CallOutcome<credential::v1::GetStatusResponse> AgentClient::GetStatus() const {
+  return Call<credential::v1::GetStatusResponse>(&CredentialAPI::Stub::PrepareAsyncGetStatus,
                                                  credential::v1::GetStatusRequest(),
+                                                 socket_path_,
                                                  timeout_,
-                                                 socket_path_);
-}
-
-Result<std::string> FindSocket(const std::string& flag) {
-  if (!flag.empty()) {
-    return flag;
-  }
-  if (std::string path = EnvironmentVariable("CREDENCE_SOCKET"); !path.empty()) {
-    return path;
-  }
-  const std::string endpoint = EnvironmentVariable("SPIFFE_ENDPOINT_SOCKET");
-  if (endpoint.empty()) {
-    return std::string(kDefaultSocket);
-  }
-  std::string_view path = endpoint;
-  const bool is_unix =
-      path.starts_with("unix:/") && path.find_first_of("?#") == std::string_view::npos;
-  if (is_unix) {
-    path.remove_prefix(path.starts_with("unix:///") ? 7 : 5);
-  }
-  if (!is_unix || path.starts_with("//")) {
-    return Error(
-        Code::kInvalidArgument,
-        fmt::format("SPIFFE_ENDPOINT_SOCKET is \"{}\": expected unix:///absolute/path", endpoint));
-  }
-  return std::string(path);
+                                                 {});
 }
 
 }  // namespace credence

@@ -1,9 +1,9 @@
 #pragma once
 
 #include <chrono>
-#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/core/result.h"
 
@@ -15,41 +15,41 @@ namespace credence {
 struct RefusedCall {
   Error error;
   /// Which fact differed; "" when the agent did not say.
-  std::string fact;
+  std::string fact{};
   /// What would make the call succeed; "" when the agent did not say.
-  std::string fix;
-  std::string decision_id;
+  std::string fix{};
+  std::string decision_id{};
 };
 
 /// A reply or a refusal.
 template <class Reply>
 struct CallOutcome {
-  std::shared_ptr<Reply> reply;
+  std::shared_ptr<const Reply> reply;
   /// Set when `reply` is null.
-  RefusedCall refused{Error(Code::kInternal, "not called"), "", "", ""};
+  RefusedCall refused{Error(Code::kInternal, "not called")};
 };
 
-/// The running agent, as the command line sees it. Blocking calls, each bounded by `timeout`.
+/// Overwrites every secret value of `reply`.
+void WipeSecrets(credential::v1::GetCredentialResponse& reply);
+
+/// The running agent, as the command line sees it. Blocking calls, each on a connection of its own
+/// (ConnectToAgent) and bounded by `timeout`. Replies are wiped when the last holder lets go.
 class AgentClient {
  public:
   /// `socket_path` as found by FindSocket.
-  AgentClient(const std::string& socket_path, std::chrono::milliseconds timeout);
+  AgentClient(std::string socket_path, std::chrono::milliseconds timeout)
+      : socket_path_(std::move(socket_path)), timeout_(timeout) {}
 
+  /// Gives up with kCancelled when one of the descriptors `interrupts` becomes readable.
   CallOutcome<credential::v1::GetCredentialResponse> GetCredential(
-      const credential::v1::GetCredentialRequest& request);
-  CallOutcome<credential::v1::ListDestinationsResponse> ListDestinations();
-  CallOutcome<credential::v1::GetStatusResponse> GetStatus();
+      const credential::v1::GetCredentialRequest& request,
+      const std::vector<int>& interrupts = {}) const;
+  CallOutcome<credential::v1::ListDestinationsResponse> ListDestinations() const;
+  CallOutcome<credential::v1::GetStatusResponse> GetStatus() const;
 
  private:
   std::string socket_path_;
   std::chrono::milliseconds timeout_;
-  std::unique_ptr<credential::v1::CredentialAPI::Stub> stub_;
 };
-
-/// Where the agent listens: `flag` if not empty, else CREDENCE_SOCKET (a path), else
-/// SPIFFE_ENDPOINT_SOCKET (unix:///path), else /tmp/spire-agent/public/api.sock. Errors:
-/// kInvalidArgument for an address that is no Unix socket. Source: SPIFFE Workload Endpoint
-/// section 4.
-Result<std::string> FindSocket(const std::string& flag);
 
 }  // namespace credence

@@ -1,9 +1,10 @@
 #include "agent/cli/child_process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -22,15 +23,9 @@
 namespace credence {
 namespace {
 
-constexpr std::array kPassedOn = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
-
-sigset_t PassedOnSet() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int number : kPassedOn) {
-    sigaddset(&set, number);
-  }
-  return set;
+Error CannotRun(const std::string& command, int error_number) {
+  return Error(CodeFromErrno(error_number),
+               fmt::format("run {}: {}", command, ErrnoText(error_number)));
 }
 
 std::vector<std::string> MakeEnvironment(const std::map<std::string, std::string>& set,
@@ -58,38 +53,67 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   return pointers;
 }
 
-}  // namespace
-
-HeldSignals::HeldSignals() {
-  const sigset_t passed_on = PassedOnSet();
-  pthread_sigmask(SIG_BLOCK, &passed_on, &before_);
+/// The child's part, between fork and its new program: system calls only, as other threads of ours
+/// may have held any lock. Writes what failed to `report`.
+[[noreturn]] void Become(char* const* arguments,
+                         char* const* environment,
+                         const HeldState& held,
+                         int report) {
+  setrlimit(RLIMIT_CORE, &held.core_limit_before());
+  sigprocmask(SIG_SETMASK, &held.signals_before(), nullptr);
+  execvpe(arguments[0], arguments, environment);
+  const int error_number = errno;
+  const ssize_t written = write(report, &error_number, sizeof error_number);
+  _exit(written < 0 ? 1 : 0);
 }
+
+/// Starts the program and returns its pid once it runs; posix_spawn could not give it back its
+/// limits.
+Result<pid_t> Spawn(std::vector<std::string>& command,
+                    std::vector<std::string>& environment,
+                    const HeldState& held) {
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) {
+    return CannotRun(command[0], errno);
+  }
+  const UniqueFd reader(ends[0]);
+  UniqueFd writer(ends[1]);
+  const std::vector<char*> arguments = Pointers(command);
+  const std::vector<char*> variables = Pointers(environment);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    Become(arguments.data(), variables.data(), held, writer.get());
+  }
+  if (pid < 0) {
+    return CannotRun(command[0], errno);
+  }
+  writer = UniqueFd();
+  int failure = 0;
+  // Ends without a byte when the program starts, which closes the pipe.
+  if (read(reader.get(), &failure, sizeof failure) == static_cast<ssize_t>(sizeof failure)) {
+    waitpid(pid, nullptr, 0);
+    return CannotRun(command[0], failure);
+  }
+  return pid;
+}
+
+}  // namespace
 
 Result<ChildProcess> ChildProcess::Start(const std::vector<std::string>& command,
                                          const std::map<std::string, std::string>& set,
                                          const std::set<std::string>& unset,
-                                         const HeldSignals& held) {
+                                         const HeldState& held) {
   std::vector<std::string> arguments = command;
   std::vector<std::string> environment = MakeEnvironment(set, unset);
-  const sigset_t passed_on = PassedOnSet();
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  posix_spawnattr_setsigmask(&attributes, &held.before());
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-  pid_t pid = 0;
-  const int failure = posix_spawnp(&pid,
-                                   arguments[0].c_str(),
-                                   nullptr,
-                                   &attributes,
-                                   Pointers(arguments).data(),
-                                   Pointers(environment).data());
-  posix_spawnattr_destroy(&attributes);
+  const sigset_t passed_on = PassedOnSignals();
+  const auto started = Spawn(arguments, environment, held);
   for (std::string& variable : environment) {
     WipeString(variable);
   }
-  if (failure != 0) {
-    return Error(CodeFromErrno(failure), fmt::format("run {}: {}", command[0], ErrnoText(failure)));
+  if (!started.ok()) {
+    return started.error();
   }
+  const pid_t pid = *started;
   UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   UniqueFd signals(signalfd(-1, &passed_on, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!pidfd.valid() || !signals.valid()) {

@@ -62,12 +62,12 @@ Result<AuditFilter> MakeFilter(const AuditOptions& options) {
 ExitCode Audit(const AuditOptions& options) {
   const auto filter = MakeFilter(options);
   if (!filter.ok()) {
-    ReportError(filter.error().message());
+    ReportError(filter.error(), options.format);
     return ExitCode::kBadUsage;
   }
   const auto page = ReadAuditLog(options.file, *filter, options.limit);
   if (!page.ok()) {
-    ReportError(page.error().message());
+    ReportError(page.error(), options.format);
     if (page.error().code() == Code::kPermissionDenied) {
       ReportError("the audit log is for its owner only: run this as root");
     }

@@ -3,12 +3,12 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
-#include <boost/json/array.hpp>
 #include <fmt/format.h>
 
 #include "agent/cli/agent_flags.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/common_flags.h"
+#include "agent/cli/config_report.h"
 #include "agent/config/resources.h"
 #include "base/core/clock.h"
 #include "base/http/client.h"
@@ -28,18 +28,10 @@ ExitCode Report(const std::vector<ConfigMistake>& mistakes,
   const std::size_t destinations = resources == nullptr ? 0 : resources->destinations.size();
   const std::size_t grants = resources == nullptr ? 0 : resources->grants.size();
   if (format == OutputFormat::kJson) {
-    boost::json::array list;
-    for (const ConfigMistake& mistake : mistakes) {
-      list.push_back({{"file", mistake.file},
-                      {"line", mistake.line},
-                      {"column", mistake.column},
-                      {"key", mistake.key},
-                      {"message", mistake.message}});
-    }
     PrintJson({{"ok", mistakes.empty()},
                {"destinations", destinations},
                {"grants", grants},
-               {"mistakes", std::move(list)}});
+               {"mistakes", MistakesAsJson(mistakes)}});
   } else {
     for (const ConfigMistake& mistake : mistakes) {
       PrintLine(mistake.ToString());

@@ -1,6 +1,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -47,8 +48,8 @@ void PrintAsJson(const credential::v1::GetCredentialResponse& reply) {
   boost::json::object fields;
   // A protobuf map has no order of its own.
   for (const auto& [name, value] :
-       std::map<std::string, std::string>(reply.fields().begin(), reply.fields().end())) {
-    fields[name] = value;
+       std::map<std::string_view, std::string_view>(reply.fields().begin(), reply.fields().end())) {
+    fields[name] = boost::json::string_view(value.data(), value.size());
   }
   PrintJson({{"destination", reply.destination()},
              {"spiffe_id", reply.spiffe_id()},
@@ -74,34 +75,47 @@ ExitCode PrintAsEnv(const credential::v1::GetCredentialResponse& reply) {
   }
   const auto& variables = reply.delivery().env();
   for (const auto& [name, value] :
-       std::map<std::string, std::string>(variables.begin(), variables.end())) {
-    PrintLine(fmt::format("export {}={}", name, ShellQuote(value)));
+       std::map<std::string_view, std::string_view>(variables.begin(), variables.end())) {
+    std::string line = fmt::format("export {}={}", name, ShellQuote(value));
+    const WipeOnExit wiped(line);
+    PrintLine(line);
   }
   return ExitCode::kOk;
+}
+
+ExitCode PrintAsValue(const credential::v1::GetCredentialResponse& reply) {
+  const auto field = reply.fields().find(reply.primary_field());
+  if (field == reply.fields().end()) {
+    ReportError(fmt::format("{} has no value of its own: use --output json", reply.destination()));
+    return ExitCode::kFailed;
+  }
+  PrintLine(field->second);
+  return ExitCode::kOk;
+}
+
+OutputFormat RefusalFormat(const GetOptions& options) {
+  return options.form == CredentialForm::kJson ? OutputFormat::kJson : OutputFormat::kHuman;
 }
 
 ExitCode Get(const GetOptions& options) {
   TurnCoreDumpsOff();
   const auto request = MakeRequest(options);
   if (!request.ok()) {
-    ReportError(request.error().message());
+    ReportError(request.error(), RefusalFormat(options));
     return ExitCode::kBadUsage;
   }
-  auto client = options.agent.Connect();
+  const auto client = options.agent.Connect();
   if (!client.ok()) {
-    ReportError(client.error().message());
+    ReportError(client.error(), RefusalFormat(options));
     return ExitCode::kBadUsage;
   }
   const auto outcome = client->GetCredential(*request);
   if (!outcome.reply) {
-    return ReportRefusal(
-        outcome.refused,
-        options.form == CredentialForm::kJson ? OutputFormat::kJson : OutputFormat::kHuman);
+    return ReportRefusal(outcome.refused, RefusalFormat(options));
   }
   switch (options.form) {
     case CredentialForm::kValue:
-      PrintLine(outcome.reply->fields().at(outcome.reply->primary_field()));
-      return ExitCode::kOk;
+      return PrintAsValue(*outcome.reply);
     case CredentialForm::kEnv:
       return PrintAsEnv(*outcome.reply);
     case CredentialForm::kJson:

@@ -54,9 +54,9 @@ void PrintListTable(const credential::v1::ListDestinationsResponse& reply) {
 }
 
 ExitCode List(const ListOptions& options) {
-  auto client = options.agent.Connect();
+  const auto client = options.agent.Connect();
   if (!client.ok()) {
-    ReportError(client.error().message());
+    ReportError(client.error(), options.format);
     return ExitCode::kBadUsage;
   }
   const auto outcome = client->ListDestinations();

@@ -10,7 +10,8 @@
 #include "agent/app/agent.h"
 #include "agent/cli/agent_flags.h"
 #include "agent/cli/commands.h"
-#include "agent/cli/output.h"
+#include "agent/cli/common_flags.h"
+#include "agent/cli/config_report.h"
 #include "base/core/secret_bytes.h"
 
 namespace credence {
@@ -29,7 +30,24 @@ ExitCode ExitCodeForEnd(const Error& error) {
   }
 }
 
-ExitCode RunAgent(const RunFlags& flags) {
+struct RunOptions {
+  RunFlags flags;
+  OutputFormat format = OutputFormat::kHuman;
+};
+
+ExitCode ReportMistakes(const std::vector<ConfigMistake>& mistakes, OutputFormat format) {
+  if (format == OutputFormat::kJson) {
+    PrintJson({{"ok", false}, {"mistakes", MistakesAsJson(mistakes)}});
+    return ExitCode::kBadConfiguration;
+  }
+  for (const ConfigMistake& mistake : mistakes) {
+    ReportError(mistake.ToString());
+  }
+  return ExitCode::kBadConfiguration;
+}
+
+ExitCode RunAgent(const RunOptions& options) {
+  const RunFlags& flags = options.flags;
   std::vector<std::string> warnings;
   if (std::string missing = ProtectProcessMemory(); !missing.empty()) {
     warnings.push_back(std::move(missing));
@@ -37,10 +55,7 @@ ExitCode RunAgent(const RunFlags& flags) {
   AgentConfigOutcome outcome =
       LoadAgentConfig(flags.config, flags.overrides, flags.expand_environment);
   if (!outcome.config) {
-    for (const ConfigMistake& mistake : outcome.mistakes) {
-      ReportError(mistake.ToString());
-    }
-    return ExitCode::kBadConfiguration;
+    return ReportMistakes(outcome.mistakes, options.format);
   }
   Agent agent(*std::move(outcome.config), std::move(warnings));
   const auto ended = agent.Run();
@@ -54,15 +69,16 @@ ExitCode RunAgent(const RunFlags& flags) {
 }  // namespace
 
 void AddRunCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
-  auto flags = std::make_shared<RunFlags>();
+  auto options = std::make_shared<RunOptions>();
   CLI::App* command = app.add_subcommand("run", "Run the agent");
   command->footer(
       "Examples:\n"
       "  credence run -config /etc/credence/agent.conf\n"
       "  credence run -config agent.conf -joinToken 2f8a... -logLevel DEBUG\n"
       "Signals: SIGTERM stops it, SIGHUP reads the resources again, SIGUSR2 opens the logs again.");
-  flags->AddTo(*command);
-  command->callback([flags, action] { *action = [flags] { return RunAgent(*flags); }; });
+  options->flags.AddTo(*command);
+  AddOutputFlag(*command, options->format, "Form of configuration mistakes: human or json");
+  command->callback([options, action] { *action = [options] { return RunAgent(*options); }; });
 }
 
 }  // namespace credence

@@ -88,9 +88,9 @@ void PrintStatusText(const GetStatusResponse& status) {
 }
 
 ExitCode Status(const StatusOptions& options) {
-  auto client = options.agent.Connect();
+  const auto client = options.agent.Connect();
   if (!client.ok()) {
-    ReportError(client.error().message());
+    ReportError(client.error(), options.format);
     return ExitCode::kBadUsage;
   }
   const auto outcome = client->GetStatus();

@@ -12,6 +12,7 @@ namespace credence {
 void AddVersionCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
   auto format = std::make_shared<OutputFormat>(OutputFormat::kHuman);
   CLI::App* command = app.add_subcommand("version", "Print the version");
+  command->footer("Examples:\n  credence version\n  credence version --output json");
   AddOutputFlag(*command, *format);
   command->callback([format, action] {
     *action = [format] {

@@ -22,6 +22,10 @@ void AddExecCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddListCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddStatusCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddAuditCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+/// The scripts follow what is in `app` when it runs.
+void AddCompletionCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddVersionCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+/// All of them.
+void AddCommands(CLI::App& app, const std::shared_ptr<Action>& action);
 
 }  // namespace credence

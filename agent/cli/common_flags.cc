@@ -5,14 +5,17 @@
 
 #include <CLI/CLI.hpp>
 
+#include "agent/cli/find_socket.h"
+
 namespace credence {
 
 void AgentFlags::AddTo(CLI::App& command) {
   command.add_option(
       "--socket",
       socket,
-      "Socket of the agent (default: CREDENCE_SOCKET, then SPIFFE_ENDPOINT_SOCKET, then "
-      "/tmp/spire-agent/public/api.sock)");
+      std::string(
+          "Socket of the agent (default: CREDENCE_SOCKET, then SPIFFE_ENDPOINT_SOCKET, then ") +
+          kDefaultSocket + ")");
   command.add_option("--timeout", timeout_seconds, "Seconds to wait for an answer")
       ->check(CLI::Range(1, 600))
       ->capture_default_str();
@@ -26,10 +29,10 @@ Result<AgentClient> AgentFlags::Connect() const {
   return AgentClient(*path, std::chrono::seconds(timeout_seconds));
 }
 
-void AddOutputFlag(CLI::App& command, OutputFormat& format) {
+void AddOutputFlag(CLI::App& command, OutputFormat& format, const std::string& description) {
   static const std::map<std::string, OutputFormat> kFormats{{"human", OutputFormat::kHuman},
                                                             {"json", OutputFormat::kJson}};
-  command.add_option("--output", format, "Output form: human or json")
+  command.add_option("--output", format, description)
       ->transform(CLI::CheckedTransformer(kFormats, CLI::ignore_case).description(""))
       ->option_text("human|json");
 }

@@ -24,6 +24,8 @@ struct AgentFlags {
 };
 
 /// Adds --output human|json.
-void AddOutputFlag(CLI::App& command, OutputFormat& format);
+void AddOutputFlag(CLI::App& command,
+                   OutputFormat& format,
+                   const std::string& description = "Output form: human or json");
 
 }  // namespace credence

@@ -1,11 +1,14 @@
 #include "agent/cli/output.h"
 
+#include <cerrno>
 #include <cstdio>
 
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 
 #include "base/core/clock.h"
+#include "base/core/file.h"
+#include "base/core/secret_bytes.h"
 
 namespace credence {
 namespace {
@@ -33,6 +36,15 @@ void PrintIndented(const boost::json::value& value, std::string& out, std::size_
   }
 }
 
+void PrintErrorJson(const RefusedCall& refused) {
+  PrintJson({{"error",
+              {{"code", CodeName(refused.error.code())},
+               {"message", refused.error.message()},
+               {"fact", refused.fact},
+               {"fix", refused.fix},
+               {"decision_id", refused.decision_id}}}});
+}
+
 }  // namespace
 
 void PrintLine(std::string_view text) {
@@ -43,18 +55,15 @@ void PrintLine(std::string_view text) {
 void PrintJson(const boost::json::value& value) {
   std::string text;
   PrintIndented(value, text, 0);
+  // It may hold a credential.
+  const WipeOnExit wiped(text);
   PrintLine(text);
 }
 
 ExitCode ReportRefusal(const RefusedCall& refused, OutputFormat format) {
   const ExitCode exit_code = ExitCodeFor(refused.error.code());
   if (format == OutputFormat::kJson) {
-    PrintJson({{"error",
-                {{"code", CodeName(refused.error.code())},
-                 {"message", refused.error.message()},
-                 {"fact", refused.fact},
-                 {"fix", refused.fix},
-                 {"decision_id", refused.decision_id}}}});
+    PrintErrorJson(refused);
     return exit_code;
   }
   std::string text = fmt::format("credence: {}: {}\n",
@@ -76,6 +85,25 @@ ExitCode ReportRefusal(const RefusedCall& refused, OutputFormat format) {
 void ReportError(std::string_view message) {
   const std::string text = fmt::format("credence: {}\n", message);
   std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+void ReportError(const Error& error, OutputFormat format) {
+  if (format == OutputFormat::kJson) {
+    PrintErrorJson(RefusedCall{error});
+  } else {
+    ReportError(error.message());
+  }
+}
+
+Result<void> FinishOutput() {
+  // After a failed flush, errno says why; a failure before that left only the mark.
+  if (std::fflush(stdout) != 0) {
+    return Error(Code::kInternal, fmt::format("write standard output: {}", ErrnoText(errno)));
+  }
+  if (std::ferror(stdout) != 0) {
+    return Error(Code::kInternal, "part of standard output could not be written");
+  }
+  return Ok();
 }
 
 std::string ShellQuote(std::string_view text) {

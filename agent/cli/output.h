@@ -22,6 +22,12 @@ void PrintJson(const boost::json::value& value);
 ExitCode ReportRefusal(const RefusedCall& refused, OutputFormat format);
 /// One line "credence: message" on standard error.
 void ReportError(std::string_view message);
+/// The same; with kJson one JSON object on standard output instead.
+void ReportError(const Error& error, OutputFormat format);
+
+/// Writes out what standard output still holds. Errors: kInternal if any of it was lost since the
+/// program started.
+Result<void> FinishOutput();
 
 /// Text in single quotes for a POSIX shell.
 std::string ShellQuote(std::string_view text);

@@ -1,0 +1,80 @@
+#include "agent/cli/command_line.h"
+
+#include <cstdio>
+#include <memory>
+#include <sstream>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+
+#include "agent/cli/commands.h"
+#include "agent/cli/output.h"
+#include "agent/cli/single_dash.h"
+
+namespace credence {
+namespace {
+
+constexpr const char* kDescription =
+    "Credence attests the processes of this machine, gives them the SVIDs that a SPIRE server "
+    "issued for them, and\n"
+    "trades their JWT-SVIDs for short-lived credentials of other systems.";
+constexpr const char* kFooter =
+    "Exit codes: 0 done, 1 failed, 2 bad usage, 3 bad configuration, 4 denied, 5 unavailable (try "
+    "again).\n"
+    "`credence COMMAND --help` shows examples.";
+
+/// Help that was asked for, or what is wrong with the arguments.
+ExitCode Explain(const CLI::App& app, const CLI::ParseError& error) {
+  std::ostringstream out;
+  std::ostringstream complaint;
+  const bool helped = app.exit(error, out, complaint) == 0;
+  std::fwrite(out.view().data(), 1, out.view().size(), stdout);
+  std::fwrite(complaint.view().data(), 1, complaint.view().size(), stderr);
+  return helped ? ExitCode::kOk : ExitCode::kBadUsage;
+}
+
+ExitCode Perform(CLI::App& app,
+                 const std::shared_ptr<Action>& action,
+                 std::vector<std::string> arguments) {
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  AddCommands(app, action);
+  arguments = WithDoubleDashes(std::move(arguments));
+  // CLI11 takes its arguments from the back.
+  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+  try {
+    app.parse(std::move(reversed));
+  } catch (const CLI::ParseError& error) {
+    return Explain(app, error);
+  }
+  return (*action)();
+}
+
+}  // namespace
+
+void AddCommands(CLI::App& app, const std::shared_ptr<Action>& action) {
+  AddRunCommand(app, action);
+  AddCheckCommand(app, action);
+  AddGetCommand(app, action);
+  AddExecCommand(app, action);
+  AddListCommand(app, action);
+  AddStatusCommand(app, action);
+  AddAuditCommand(app, action);
+  AddCompletionCommand(app, action);
+  AddVersionCommand(app, action);
+}
+
+int RunCommandLine(const std::vector<std::string>& arguments) {
+  CLI::App app(kDescription, "credence");
+  const ExitCode exit_code = Perform(app, std::make_shared<Action>(), arguments);
+  // An agent that was told to stop has stopped, whatever became of its log.
+  const bool is_agent = !arguments.empty() && arguments[0] == "run";
+  if (const auto finished = FinishOutput();
+      exit_code == ExitCode::kOk && !is_agent && !finished.ok()) {
+    ReportError(finished.error().message());
+    return static_cast<int>(ExitCode::kFailed);
+  }
+  return static_cast<int>(exit_code);
+}
+
+}  // namespace credence

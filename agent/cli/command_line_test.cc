@@ -1,0 +1,113 @@
+#include "agent/cli/command_line.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+
+#include <CLI/CLI.hpp>
+#include <gmock/gmock.h>
+
+#include "agent/cli/commands.h"
+#include "base/core/check.h"
+
+namespace credence {
+namespace {
+
+using testing::ExitedWithCode;
+using testing::HasSubstr;
+
+/// The whole command line in a process of its own, with standard output going to `fd`.
+[[noreturn]] void Run(const std::vector<std::string>& arguments, int fd) {
+  dup2(fd, STDOUT_FILENO);
+  _exit(RunCommandLine(arguments));
+}
+
+class CommandLineTest : public testing::Test {
+ protected:
+  CommandLineTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
+
+TEST_F(CommandLineTest, EveryCommandHasExamplesAndAJsonForm) {
+  CLI::App app;
+  AddCommands(app, std::make_shared<Action>());
+  const auto commands = app.get_subcommands({});
+  EXPECT_GE(commands.size(), 8U);
+  for (const CLI::App* command : commands) {
+    EXPECT_THAT(command->get_footer(), HasSubstr("Examples:\n")) << command->get_name();
+    if (command->get_name() == "completion") {
+      continue;
+    }
+    const CLI::Option* output = command->get_option_no_throw("--output");
+    ASSERT_NE(output, nullptr) << command->get_name();
+    EXPECT_THAT(output->get_description(), HasSubstr("json")) << command->get_name();
+  }
+}
+
+TEST_F(CommandLineTest, OutputThatCannotBeWrittenIsAFailure) {
+  const std::string why = "credence: write standard output: no space left on device";
+  for (const auto& arguments : std::vector<std::vector<std::string>>{
+           {"version"}, {"version", "--output", "json"}, {"--help"}, {"get", "--help"}}) {
+    EXPECT_EXIT(Run(arguments, open("/dev/full", O_WRONLY)), ExitedWithCode(1), why);
+    EXPECT_EXIT(Run(arguments, open("/dev/null", O_WRONLY)), ExitedWithCode(0), "");
+  }
+}
+
+TEST_F(CommandLineTest, AnotherFailureKeepsItsCode) {
+  EXPECT_EXIT(
+      Run({"list", "--socket", "/none/api.sock", "--output", "json"}, open("/dev/full", O_WRONLY)),
+      ExitedWithCode(5),
+      "");
+  EXPECT_EXIT(Run({"nonsense"}, STDERR_FILENO), ExitedWithCode(2), "");
+}
+
+TEST_F(CommandLineTest, RunAndCheckSayMistakesAsJson) {
+  for (const char* command : {"run", "check"}) {
+    EXPECT_EXIT(Run({command, "-config", "/none/agent.conf", "-output", "json"}, STDERR_FILENO),
+                ExitedWithCode(3),
+                "\"file\": \"/none/agent.conf\"");
+  }
+}
+
+/// What bash offers for `words`, the last of which is being typed.
+[[noreturn]] void Complete(const std::string& words) {
+  const std::string script = "source /dev/stdin; COMP_WORDS=(" + words +
+                             "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _credence; "
+                             "echo \"[${COMPREPLY[*]}]\" >&2";
+  std::array<int, 2> ends{};
+  CREDENCE_CHECK(pipe(ends.data()) == 0);
+  dup2(ends[1], STDOUT_FILENO);
+  CREDENCE_CHECK(RunCommandLine({"completion", "bash"}) == 0);
+  close(ends[1]);
+  close(STDOUT_FILENO);
+  dup2(ends[0], STDIN_FILENO);
+  execlp("bash", "bash", "-c", script.c_str(), nullptr);
+  _exit(1);
+}
+
+TEST_F(CommandLineTest, BashCompletesCommandsAndTheirFlags) {
+  EXPECT_EXIT(Complete("credence st"), ExitedWithCode(0), "\\[status\\]");
+  EXPECT_EXIT(Complete("credence exec --de"), ExitedWithCode(0), "\\[--destination\\]");
+  EXPECT_EXIT(Complete("credence exec -d kv -- --de"), ExitedWithCode(0), "\\[\\]");
+}
+
+TEST_F(CommandLineTest, EveryShellGetsAScript) {
+  EXPECT_EXIT(Run({"completion", "zsh"}, STDERR_FILENO), ExitedWithCode(0), "bashcompinit");
+  EXPECT_EXIT(Run({"completion", "fish"}, STDERR_FILENO),
+              ExitedWithCode(0),
+              "__fish_seen_subcommand_from get' -l min-ttl -d 'Seconds the");
+  EXPECT_EXIT(Run({"completion", "csh"}, STDERR_FILENO), ExitedWithCode(2), "csh");
+}
+
+TEST_F(CommandLineTest, AnUnusableAddressIsBadUsageInBothForms) {
+  EXPECT_EXIT(Run({"list", "--socket", "tcp://127.0.0.1:1"}, STDERR_FILENO),
+              ExitedWithCode(2),
+              "credence: --socket is \"tcp://127.0.0.1:1\"");
+  EXPECT_EXIT(
+      Run({"get", "kv", "--socket", "tcp://127.0.0.1:1", "--output", "json"}, STDERR_FILENO),
+      ExitedWithCode(2),
+      "\"code\": \"INVALID_ARGUMENT\"");
+}
+
+}  // namespace
+}  // namespace credence

@@ -1,0 +1,63 @@
+#include "agent/cli/held_state.h"
+
+#include <sys/signalfd.h>
+
+#include <algorithm>
+#include <array>
+
+namespace credence {
+namespace {
+
+constexpr std::array kPassedOn = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
+constexpr std::array kEnding = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+/// No core file, and not handed to a program that collects them either, as it would be with 0.
+/// Source: core(5), fs/coredump.c of the kernel.
+constexpr rlim_t kNoCore = 1;
+
+/// As under nohup.
+bool IsIgnored(int number) {
+  struct sigaction now{};
+  return sigaction(number, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
+}  // namespace
+
+sigset_t PassedOnSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : kPassedOn) {
+    sigaddset(&set, number);
+  }
+  return set;
+}
+
+HeldState::HeldState() {
+  sigset_t blocked = PassedOnSignals();
+  sigaddset(&blocked, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &blocked, &signals_before_);
+  sigemptyset(&ending_);
+  for (const int number : kEnding) {
+    if (!IsIgnored(number)) {
+      sigaddset(&ending_, number);
+    }
+  }
+  ending_fd_ = UniqueFd(signalfd(-1, &ending_, SFD_CLOEXEC | SFD_NONBLOCK));
+  getrlimit(RLIMIT_CORE, &core_limit_before_);
+  // The hard limit stays, or the command could not have its own back.
+  const rlimit no_core{std::min(kNoCore, core_limit_before_.rlim_max), core_limit_before_.rlim_max};
+  setrlimit(RLIMIT_CORE, &no_core);
+}
+
+std::optional<int> HeldState::EndingSignal() const {
+  sigset_t pending;
+  sigemptyset(&pending);
+  sigpending(&pending);
+  for (const int number : kEnding) {
+    if (sigismember(&ending_, number) == 1 && sigismember(&pending, number) == 1) {
+      return number;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace credence
