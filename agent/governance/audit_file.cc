@@ -81,6 +81,7 @@ Result<SharedFd> AuditFile::Append(std::string_view lines) {
   if (fstat(fd_->get(), &before) != 0) {
     return Failure("stat", errno);
   }
+  const bool torn = torn_;
   auto written = EndCutLine();
   if (written.ok()) {
     written = WriteAll(fd_->get(), lines);
@@ -88,10 +89,8 @@ Result<SharedFd> AuditFile::Append(std::string_view lines) {
   if (written.ok()) {
     return fd_;
   }
-  // A part of a line would spoil the next one.
-  if (ftruncate(fd_->get(), before.st_size) != 0) {
-    torn_ = true;
-  }
+  // A part of a line would spoil the next one. What ended a torn line goes with it.
+  torn_ = ftruncate(fd_->get(), before.st_size) != 0 || torn;
   return std::move(written).error().Wrap(path_);
 }
 

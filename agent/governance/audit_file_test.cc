@@ -113,6 +113,20 @@ TEST_F(AuditFileTest, AShortWriteLeavesNothingBehind) {
   EXPECT_EQ(Content(), "first line\nlater\n");
 }
 
+TEST_F(AuditFileTest, AShortWriteAfterATornLineLeavesItTorn) {
+  std::filesystem::create_directory(folder_ / "logs");
+  std::ofstream(path_) << "whole\nhal";
+  AuditFile file(path_);
+  ASSERT_THAT(file.Open(), IsOk());
+  {
+    const FileSizeLimit limit(16);
+    EXPECT_FALSE(file.Append("a line that does not fit\n").ok());
+  }
+  EXPECT_EQ(Content(), "whole\nhal");
+  ASSERT_THAT(file.Append("later\n"), IsOk());
+  EXPECT_EQ(Content(), "whole\nhal\nlater\n");
+}
+
 TEST_F(AuditFileTest, AFolderThatCannotBeMadeIsNamed) {
   std::ofstream(folder_ / "logs") << "a file";
   AuditFile file(path_);
