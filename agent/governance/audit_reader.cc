@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include <fmt/format.h>
@@ -19,6 +20,10 @@ namespace {
 constexpr std::size_t kBlock = std::size_t{256} << 10;
 /// A longer line is not ours; it is counted and skipped without being kept.
 constexpr std::size_t kMaxLine = std::size_t{1} << 20;
+
+/// Clocks are set back now and then: an older line may stand after newer ones. A line that is older
+/// than what is asked for by more than this ends the search.
+constexpr auto kClockStep = std::chrono::hours(1);
 
 /// Gives the lines of a file from the last to the first, reading it in blocks from its end.
 class BackwardLines {
@@ -121,7 +126,7 @@ Result<AuditPage> ReadAuditLog(const std::string& path,
     auto event = DecodeAuditLine(line);
     if (!event.ok()) {
       ++page.malformed;
-    } else if (filter.since && event->time < *filter.since) {
+    } else if (filter.since && event->time < *filter.since - kClockStep) {
       break;
     } else if (filter.Fits(*event)) {
       page.events.push_back(*std::move(event));

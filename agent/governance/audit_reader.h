@@ -36,8 +36,9 @@ struct AuditPage {
   std::size_t malformed = 0;
 };
 
-/// The latest `limit` events that fit. Reads from the end, so a long log costs only what is shown.
-/// Errors: as CodeFromErrno, naming the path.
+/// The latest `limit` events that fit. Reads from the end, so a long log costs only what is shown;
+/// with `since` it stops at an event from an hour before it, so that a clock that was set back
+/// hides nothing. Errors: as CodeFromErrno, naming the path.
 Result<AuditPage> ReadAuditLog(const std::string& path,
                                const AuditFilter& filter,
                                std::size_t limit);

@@ -65,6 +65,22 @@ TEST_F(AuditReaderTest, Filters) {
   EXPECT_THAT(Ids({.since = other.time}), ElementsAre("b"));
 }
 
+TEST_F(AuditReaderTest, AClockThatWasSetBackHidesNothing) {
+  const AuditEvent now = SampleEvent("now");
+  const auto at = [&](const std::string& id, std::chrono::minutes offset) {
+    AuditEvent event = SampleEvent(id);
+    event.time = now.time + offset;
+    Append(event);
+  };
+  at("long ago", std::chrono::minutes(-62));
+  at("never seen", std::chrono::minutes(2));
+  at("far back", std::chrono::minutes(-61));
+  at("before the step", std::chrono::minutes(1));
+  at("after the step", std::chrono::minutes(-30));
+  Append(now);
+  EXPECT_THAT(Ids({.since = now.time}), ElementsAre("before the step", "now"));
+}
+
 TEST_F(AuditReaderTest, CountsLinesThatAreNoEvents) {
   Append(SampleEvent("a"));
   Append("half a li\n");
