@@ -91,6 +91,39 @@ std::string Clean(std::string_view text, std::size_t max_bytes = kMaxText) {
   return clean;
 }
 
+/// The well-formed UTF-8 sequence `bytes` as JSON writes it in ASCII.
+std::string JsonEscape(std::string_view bytes) {
+  constexpr unsigned kLowBits = 0x3F;
+  constexpr unsigned kFirstSurrogate = 0x10000;
+  unsigned point = static_cast<unsigned char>(bytes.front());
+  if (bytes.size() > 1) {
+    point &= 0x7FU >> bytes.size();
+  }
+  for (const char c : bytes.substr(1)) {
+    point = (point << 6U) | (static_cast<unsigned char>(c) & kLowBits);
+  }
+  if (point < kFirstSurrogate) {
+    return fmt::format("\\u{:04x}", point);
+  }
+  point -= kFirstSurrogate;
+  return fmt::format("\\u{:04x}\\u{:04x}", 0xD800U + (point >> 10U), 0xDC00U + (point & 0x3FFU));
+}
+
+/// `text`, which is JSON in UTF-8, in printable ASCII: no character of it, such as C1 controls and
+/// marks that turn the direction of writing, does anything to a terminal that shows the log.
+std::string AsciiJson(std::string_view text) {
+  constexpr unsigned char kDelete = 0x7f;
+  std::string ascii;
+  while (!text.empty()) {
+    const std::size_t length = std::max<std::size_t>(Utf8Length(text), 1);
+    const std::string_view bytes = text.substr(0, length);
+    ascii += static_cast<unsigned char>(bytes.front()) < kDelete ? std::string(bytes)
+                                                                 : JsonEscape(bytes);
+    text.remove_prefix(length);
+  }
+  return ascii;
+}
+
 void Add(json::object& line, std::string_view key, std::string_view text) {
   if (!text.empty()) {
     line[key] = Clean(text);
@@ -228,12 +261,13 @@ AuditSubject SubjectOf(Members& members) {
   return subject;
 }
 
-/// Nothing in the log may move a reader's cursor or forge a line.
+/// Nothing in the log may move a reader's cursor, turn the direction of its text or forge a line:
+/// only printable ASCII is shown as it is.
 std::string Printable(std::string_view text) {
   std::string printable;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    printable += byte < 0x20 || byte == 0x7f ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
+    printable += byte < 0x20 || byte >= 0x7f ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
   }
   return printable;
 }
@@ -282,7 +316,7 @@ std::string EncodeAuditLine(const AuditEvent& event) {
   if (event.from_cache) {
     line["from_cache"] = true;
   }
-  return json::serialize(line) + "\n";
+  return AsciiJson(json::serialize(line)) + "\n";
 }
 
 Result<AuditEvent> DecodeAuditLine(std::string_view text) {

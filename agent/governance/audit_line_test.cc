@@ -1,5 +1,6 @@
 #include "agent/governance/audit_line.h"
 
+#include <algorithm>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -53,6 +54,45 @@ TEST(AuditLineTest, HostileTextCannotForgeALine) {
   const std::string shown = FormatAuditLine(*read);
   EXPECT_THAT(shown, Not(HasSubstr("\x1b")));
   EXPECT_THAT(shown, Not(HasSubstr("\n")));
+}
+
+TEST(AuditLineTest, NoCharacterReachesATerminalThatObeysIt) {
+  AuditEvent event = SampleEvent("d-3");
+  // A C1 control (CSI), the mark that turns text around, DEL, and a letter beyond 16 bits.
+  event.subject.executable =
+      "/tmp/\xC2\x9B"
+      "2J\xE2\x80\xAE\x7F\xF0\x9F\x98\x80\xC3\xA4";
+  const std::string line = EncodeAuditLine(event);
+  const std::string shown = FormatAuditLine(event);
+  const auto plain = [](char c) { return c >= 0x20 && c < 0x7f; };
+  EXPECT_TRUE(std::all_of(line.begin(), line.end() - 1, plain)) << line;
+  EXPECT_TRUE(std::all_of(shown.begin(), shown.end(), plain)) << shown;
+  EXPECT_THAT(line, HasSubstr(R"("/tmp/\u009b2J\u202e\u007f\ud83d\ude00\u00e4")"));
+  EXPECT_THAT(shown, HasSubstr(R"(/tmp/\xc2\x9b2J\xe2\x80\xae\x7f)"));
+  const auto read = DecodeAuditLine(line);
+  ASSERT_THAT(read, IsOk());
+  EXPECT_EQ(read->subject.executable, event.subject.executable);
+}
+
+TEST(AuditLineTest, AHostileLineStaysBelowWhatTheReaderTakes) {
+  AuditEvent event = SampleEvent(std::string(10'000, '\x01'));
+  for (std::string* text : {&event.destination,
+                            &event.grant,
+                            &event.action,
+                            &event.reason,
+                            &event.fix,
+                            &event.failure,
+                            &event.request_id,
+                            &event.subject.spiffe_id,
+                            &event.subject.executable}) {
+    *text = std::string(10'000, '\x01');
+  }
+  std::vector<Selector> many;
+  for (int i = 0; i < 2000; ++i) {
+    many.push_back(Selector{"unix", "path:" + std::to_string(i) + std::string(500, '\x01')});
+  }
+  event.subject.selectors = SelectorSet(std::move(many));
+  EXPECT_LT(EncodeAuditLine(event).size(), std::size_t{1} << 20);
 }
 
 TEST(AuditLineTest, LongTextsAreCut) {
