@@ -84,7 +84,10 @@ TEST_F(OpenbaoTest, LogsInAndDeliversVariables) {
   EXPECT_EQ(env.at("VAULT_NAMESPACE")->Reveal(), "ns1");
   EXPECT_EQ(env.count("VAULT_CACERT"), 0U);
   EXPECT_THAT(credential->delivery.unset,
-              AllOf(Contains("VAULT_CACERT"), Not(Contains("VAULT_NAMESPACE"))));
+              AllOf(Contains("VAULT_CACERT"),
+                    Contains("VAULT_HTTP_PROXY"),
+                    Contains("BAO_HTTP_PROXY"),
+                    Not(Contains("VAULT_NAMESPACE"))));
 }
 
 TEST_F(OpenbaoTest, RenewalReplacesTheLeaseAndKeepsTheAccessor) {
