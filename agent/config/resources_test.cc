@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/config/testing/fake_adapter.h"
+#include "plugins/destinations/builtin_adapters.h"
 
 namespace credence {
 namespace {
@@ -190,6 +191,32 @@ TEST(ResourcesTest, WhatAnAdapterRefusesStandsAtTheSetting) {
       MistakesOf(Destination("{name: kv}", "{adapter: openbao}")),
       ElementsAre(
           "kv.yaml:4:7: Destination kv: spec.settings: address is missing: expected an https URL"));
+}
+
+TEST(ResourcesTest, WhatABuiltInAdapterRefusesStandsAtTheSetting) {
+  HttpClient client;
+  const SystemClock clock;
+  const auto builtins = BuiltinAdapters(client, clock);
+  AdapterList adapters;
+  for (const auto& adapter : builtins) {
+    adapters.push_back(adapter.get());
+  }
+  const std::string yaml = Destination(
+      "{name: kv}", "{adapter: openbao, settings: {\n  address: http://x,\n  rule: a,\n  role: b}}");
+  const ResourcesOutcome outcome = ParseResources(yaml, "kv.yaml", adapters);
+  std::vector<std::string> lines;
+  for (const ConfigMistake& mistake : outcome.mistakes) {
+    lines.push_back(mistake.ToString());
+  }
+  EXPECT_THAT(
+      lines,
+      ElementsAre(
+          testing::StartsWith(
+              "kv.yaml:4:26: Destination kv: spec.settings: audience: is missing; expected one of"),
+          testing::StartsWith(
+              "kv.yaml:5:3: Destination kv: spec.settings: address: expected the server's https URL"),
+          testing::StartsWith(
+              "kv.yaml:6:3: Destination kv: spec.settings: rule: unknown setting; known: address,")));
 }
 
 TEST(ResourcesTest, NamesAreUniqueAndBothPlacesAreNamed) {

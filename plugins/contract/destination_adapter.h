@@ -140,8 +140,8 @@ class DestinationAdapter {
 
   virtual std::string_view name() const = 0;
 
-  /// Checks settings and makes a destination. All mistakes at once, each naming the setting and
-  /// what was expected. Errors: kInvalidArgument, one mistake a line.
+  /// Checks settings and makes a destination. Errors: kInvalidArgument with all mistakes at once,
+  /// one a line, each starting with the name of the setting: "address: expected an https URL".
   virtual Result<std::unique_ptr<Destination>> Configure(const Settings& settings) const = 0;
 };
 

@@ -184,11 +184,11 @@ TEST_F(AnthropicTest, NamesEveryMistakeInItsSettings) {
       {{"federation_rule_id", "rule"}, {"base_url", "http://example.org"}, {"token", "x"}});
   EXPECT_THAT(destination,
               FailsWith(Code::kInvalidArgument,
-                        AllOf(HasSubstr("setting federation_rule_id: expected the id of a "
+                        AllOf(HasSubstr("federation_rule_id: expected the id of a "
                                         "federation rule, fdrl_..., found \"rule\""),
-                              HasSubstr("setting base_url: expected an https URL"),
-                              HasSubstr("setting organization_id: is missing"),
-                              HasSubstr("unknown setting \"token\""))));
+                              HasSubstr("base_url: expected an https URL"),
+                              HasSubstr("organization_id: is missing"),
+                              HasSubstr("token: unknown setting"))));
 }
 
 }  // namespace

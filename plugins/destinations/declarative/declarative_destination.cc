@@ -138,7 +138,8 @@ Task<ExchangeOutcome> DeclarativeDestination::Exchange(JwtSvid svid,
   }
   auto checked = CheckValues(file_->params, parameters, "parameter");
   if (!checked.ok()) {
-    co_return Refused(ExchangeFailure::kBadRequest, checked.error().message());
+    co_return Refused(ExchangeFailure::kBadRequest,
+                      fmt::format("wrong parameters: {}", checked.error().message()));
   }
   NamedValues values = settings_.values;
   values.merge(checked->values);

@@ -23,7 +23,7 @@ bool IsPrintable(std::string_view text) {
 std::string Shown(std::string_view text) {
   std::string shown(text.substr(0, kMaxShownBytes));
   std::replace_if(shown.begin(), shown.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
-  return fmt::format("\"{}{}\"", shown, text.size() > kMaxShownBytes ? "..." : "");
+  return shown + (text.size() > kMaxShownBytes ? "..." : "");
 }
 
 /// "a/b-c": segments that are neither empty nor made of dots.
@@ -109,7 +109,7 @@ std::string CheckOne(const SettingSpec& spec, const std::string& value, CheckedV
   if (!fits) {
     const std::string_view expected =
         spec.expected.empty() ? TypeWords(spec.type) : std::string_view(spec.expected);
-    return fmt::format("expected {}, found {}{}", expected, Shown(value), detail);
+    return fmt::format("expected {}, found \"{}\"{}", expected, Shown(value), detail);
   }
   checked.values[spec.name] = std::move(named);
   return {};
@@ -136,13 +136,13 @@ Result<CheckedValues> CheckValues(const std::vector<SettingSpec>& specs,
                             spec.expected.empty() ? TypeWords(spec.type) : spec.expected);
     }
     if (!problem.empty()) {
-      mistakes.push_back(fmt::format("{} {}: {}", word, spec.name, problem));
+      mistakes.push_back(fmt::format("{}: {}", spec.name, problem));
     }
   }
   for (const auto& [name, value] : given) {
     if (std::find(known.begin(), known.end(), name) == known.end()) {
       mistakes.push_back(
-          fmt::format("unknown {} {}; known: {}", word, Shown(name), fmt::join(known, ", ")));
+          fmt::format("{}: unknown {}; known: {}", Shown(name), word, fmt::join(known, ", ")));
     }
   }
   if (!mistakes.empty()) {

@@ -22,8 +22,9 @@ struct CheckedValues {
 
 /// Checks `given` against `specs` and fills in defaults. Values are printable ASCII of at most 1024
 /// bytes. A base URL is one that ParseHttpUrl accepts, without a query. Errors: kInvalidArgument
-/// with all mistakes, one a line, each naming the setting and what was expected. `word` is what
-///   to call them: "setting" or "parameter".
+/// with all mistakes, one a line, each starting with the name of the setting, as DestinationAdapter
+/// wants it: "address: expected ...". `word` is what an unknown one is called: "setting" or
+/// "parameter".
 Result<CheckedValues> CheckValues(const std::vector<SettingSpec>& specs,
                                   const Settings& given,
                                   std::string_view word);

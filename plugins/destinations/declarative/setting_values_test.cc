@@ -12,6 +12,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 std::vector<SettingSpec> Specs() {
   std::vector<SettingSpec> specs(5);
@@ -57,11 +58,11 @@ TEST(SettingValuesTest, ReportsAllMistakesAtOnce) {
   EXPECT_THAT(
       checked,
       FailsWith(Code::kInvalidArgument,
-                AllOf(HasSubstr("setting url: expected an https URL"),
+                AllOf(StartsWith("url: expected an https URL"),
                       HasSubstr("plain http"),
-                      HasSubstr("setting id: is missing; expected an id, id_..."),
-                      HasSubstr("setting count: expected"),
-                      HasSubstr("unknown setting \"mont\"; known: url, id, mount, count, ca"))));
+                      HasSubstr("\nid: is missing; expected an id, id_..."),
+                      HasSubstr("\ncount: expected"),
+                      HasSubstr("\nmont: unknown setting; known: url, id, mount, count, ca"))));
 }
 
 struct RejectCase {
@@ -76,7 +77,7 @@ TEST_P(SettingRejectTest, IsRefused) {
   Settings settings = {{"id", "id_x"}};
   settings[GetParam().setting] = GetParam().value;
   EXPECT_THAT(CheckValues(Specs(), settings, "setting"),
-              FailsWith(Code::kInvalidArgument, HasSubstr("setting " + GetParam().setting)));
+              FailsWith(Code::kInvalidArgument, StartsWith(GetParam().setting + ": ")));
 }
 
 INSTANTIATE_TEST_SUITE_P(All,

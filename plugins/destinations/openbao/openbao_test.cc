@@ -142,9 +142,9 @@ TEST_F(OpenbaoTest, ClassifiesRefusals) {
 TEST_F(OpenbaoTest, AudienceRoleAndAddressAreRequired) {
   EXPECT_THAT(adapters_.at(1)->Configure({}),
               FailsWith(Code::kInvalidArgument,
-                        AllOf(HasSubstr("setting address: is missing"),
-                              HasSubstr("setting audience: is missing"),
-                              HasSubstr("setting role: is missing"))));
+                        AllOf(HasSubstr("address: is missing"),
+                              HasSubstr("audience: is missing"),
+                              HasSubstr("role: is missing"))));
 }
 
 }  // namespace
