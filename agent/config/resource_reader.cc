@@ -221,17 +221,21 @@ void ResourceReader::ReadGrant(Section& top, const ResourceOrigin& origin, Mista
   }
   std::optional<SpiffeId> id;
   SelectorSet selectors;
+  std::optional<Place> unbound;
   auto assurance = Assurance::kOpenedByPid;
   if (auto subject =
           RequiredBlock(*spec, "subject", "spiffe_id and, if need be, selectors and assurance")) {
     id = ReadSpiffeId(*subject);
     selectors = ReadSelectors(*subject);
+    if (selectors.empty()) {
+      unbound = subject->PlaceOf("selectors");
+    }
     assurance = ReadAssurance(*subject);
     subject->Finish();
   }
   const auto destination = spec->Text("destination");
   if (destination) {
-    mentions_.push_back({*destination, &mistakes});
+    mentions_.push_back({*destination, unbound, &mistakes});
   } else {
     spec->Missing("destination", "the name of a Destination");
   }
@@ -282,9 +286,31 @@ void ResourceReader::CheckMentions() {
   }
 }
 
+/// A grant by SPIFFE ID alone trusts the registration entry to be narrow.
+void ResourceReader::CheckBreadth() {
+  for (const Mention& mention : mentions_) {
+    const std::string& name = mention.destination.value;
+    const bool high = std::any_of(resources_.destinations.begin(),
+                                  resources_.destinations.end(),
+                                  [&](const DestinationResource& destination) {
+                                    return destination.name == name &&
+                                           destination.sensitivity == Sensitivity::kHigh;
+                                  });
+    if (high && mention.unbound) {
+      mention.mistakes->AddMissing(
+          *mention.unbound,
+          fmt::format(
+              "at least one selector, such as \"unix:uid:1000\", because Destination {} has "
+              "metadata.sensitivity high",
+              Quoted(name)));
+    }
+  }
+}
+
 ResourcesOutcome ResourceReader::Finish() {
   CheckNames(destinations_);
   CheckNames(grants_);
+  CheckBreadth();
   // What a file that could not be read holds is not known.
   if (!incomplete_) {
     CheckMentions();

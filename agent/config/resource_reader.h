@@ -22,7 +22,8 @@ class ResourceReader {
   /// Records that a file or folder could not be read.
   void Refuse(const std::string& file, std::string message);
 
-  /// Names must be unique and grants must name a destination that is there. Call once, last.
+  /// Names must be unique, grants must name a destination that is there and be narrow enough for
+  /// it. Call once, last.
   ResourcesOutcome Finish();
 
  private:
@@ -36,6 +37,8 @@ class ResourceReader {
   /// A grant's mention of a destination.
   struct Mention {
     Setting<std::string> destination;
+    /// Where its selectors stand or would stand; nullopt if it has some.
+    std::optional<Place> unbound;
     Mistakes* mistakes = nullptr;
   };
   struct Metadata {
@@ -53,6 +56,7 @@ class ResourceReader {
   std::shared_ptr<Destination> Configure(Section& spec, DestinationResource& resource);
   void CheckNames(std::vector<Named>& named);
   void CheckMentions();
+  void CheckBreadth();
 
   AdapterList adapters_;
   /// One for each file; a deque because they are pointed at.

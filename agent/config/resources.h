@@ -16,6 +16,7 @@
 
 namespace credence {
 
+/// kHigh: each grant has to name at least one selector beside the SPIFFE ID.
 enum class Sensitivity { kLow, kNormal, kHigh };
 
 /// Where a resource stands, for messages.
@@ -56,8 +57,8 @@ struct GrantResource {
   ResourceOrigin origin;
 };
 
-/// A consistent set: names are unique and every grant names a destination that is there. Sorted by
-/// name.
+/// A consistent set: names are unique, every grant names a destination that is there and is narrow
+/// enough for its sensitivity. Sorted by name.
 struct Resources {
   std::vector<DestinationResource> destinations;
   std::vector<GrantResource> grants;

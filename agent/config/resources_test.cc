@@ -53,7 +53,12 @@ spec:
 apiVersion: credence/v1
 kind: Grant
 metadata: {name: any}
-spec: {subject: {spiffe_id: "spiffe://example.org/any"}, destination: kv}
+spec: {subject: {spiffe_id: "spiffe://example.org/any"}, destination: notes}
+---
+apiVersion: credence/v1
+kind: Destination
+metadata: {name: notes}
+spec: {adapter: openbao, settings: {address: https://notes.example.org}}
 ---
 )";
 
@@ -80,7 +85,7 @@ std::vector<std::string> MistakesOf(const std::string& yaml) {
 TEST(ResourcesTest, EveryFieldArrives) {
   const ResourcesOutcome outcome = ParseResources(kGood, "kv.yaml", Adapters());
   ASSERT_THAT(outcome.mistakes, IsEmpty());
-  ASSERT_EQ(outcome.resources->destinations.size(), 1U);
+  ASSERT_EQ(outcome.resources->destinations.size(), 2U);
   const DestinationResource& kv = outcome.resources->destinations[0];
   EXPECT_EQ(kv.name, "kv");
   EXPECT_EQ(kv.owner, "platform");
@@ -124,6 +129,25 @@ TEST(ResourcesTest, FindsADestinationByName) {
   EXPECT_EQ(outcome.resources->FindDestination("k"), nullptr);
   EXPECT_EQ(outcome.resources->FindDestination("kw"), nullptr);
   EXPECT_EQ(Resources().FindDestination("kv"), nullptr);
+}
+
+TEST(ResourcesTest, AGrantByNameAloneIsTooBroadForAHighSensitivity) {
+  const auto with = [](const std::string& sensitivity, const std::string& subject) {
+    return Grant("{name: g}", "{destination: kv,\n subject: " + subject + "}") + "---\n" +
+           Destination("{name: kv, sensitivity: " + sensitivity + "}",
+                       "{adapter: openbao, settings: {address: https://x}}");
+  };
+  const std::string bound = "{spiffe_id: 'spiffe://a/b', selectors: ['unix:uid:1']}";
+  const std::string unbound = "{spiffe_id: 'spiffe://a/b'}";
+  const std::string empty = "{spiffe_id: 'spiffe://a/b', selectors: []}";
+  const std::string expected =
+      "Grant g: spec.subject.selectors: is missing: expected at least one selector, such as "
+      "\"unix:uid:1000\", because Destination \"kv\" has metadata.sensitivity high";
+  EXPECT_THAT(MistakesOf(with("high", bound)), IsEmpty());
+  EXPECT_THAT(MistakesOf(with("normal", unbound)), IsEmpty());
+  EXPECT_THAT(MistakesOf(with("low", unbound)), IsEmpty());
+  EXPECT_THAT(MistakesOf(with("high", unbound)), ElementsAre("kv.yaml:5:11: " + expected));
+  EXPECT_THAT(MistakesOf(with("high", empty)), ElementsAre("kv.yaml:5:39: " + expected));
 }
 
 TEST(ResourcesTest, NothingIsAnEmptySet) {
