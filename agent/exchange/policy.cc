@@ -161,15 +161,18 @@ PolicyRefusal RefuseWithoutIdentity(const Resources& resources,
                                     const PolicyQuery& query,
                                     const PolicyContext& context) {
   const GrantResource* grant = SuggestGrant(resources, query, context.now);
-  const std::string fix =
-      fmt::format("spire-server entry create -parentID {} -spiffeID {} -selector unix:uid:{}",
-                  context.agent_id.empty() ? "AGENT_SPIFFE_ID" : context.agent_id,
-                  grant != nullptr ? grant->spiffe_id.text() : "WORKLOAD_SPIFFE_ID",
-                  query.uid);
+  const Selector selector{"unix", fmt::format("uid:{}", query.uid)};
+  const auto fix = [&](Show show) {
+    return fmt::format("spire-server entry create -parentID {} -spiffeID {} -selector {}",
+                       context.agent_id.empty() ? "AGENT_SPIFFE_ID" : context.agent_id,
+                       grant != nullptr ? grant->spiffe_id.text() : "WORKLOAD_SPIFFE_ID",
+                       Text(selector, show));
+  };
   PolicyRefusal refusal =
       PlainRefusal(Code::kPermissionDenied,
                    fmt::format("no registration entry fits this process (uid {})", query.uid),
-                   fix);
+                   fix(Show::kPlain));
+  refusal.audit_fix = fix(Show::kRedacted);
   refusal.grant = grant != nullptr ? grant->name : "";
   return refusal;
 }

@@ -86,6 +86,10 @@ TEST_F(PolicyTest, AProcessWithoutIdentityIsToldTheEntryItNeeds) {
             "spire-server entry create -parentID spiffe://example.org/agent -spiffeID "
             "spiffe://example.org/web "
             "-selector unix:uid:1000");
+  EXPECT_THAT(decision.refusal.audit_fix, Not(HasSubstr("uid:1000")));
+  EXPECT_THAT(
+      decision.refusal.audit_fix,
+      testing::EndsWith("-selector " + RedactSelector(Selector{"unix", "uid:1000"}).ToString()));
 }
 
 TEST_F(PolicyTest, AnIdentityThatTheProcessLacksIsNamed) {
