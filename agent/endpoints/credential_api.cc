@@ -76,7 +76,7 @@ Result<SharedSecret> ToMessage(const BrokerAnswer& answer, const std::string& de
   response.set_request_id(issued.credential->request_id);
   response.set_destination(destination);
   response.set_spiffe_id(issued.spiffe_id);
-  FillDelivery(issued.credential->delivery, *response.mutable_delivery());
+  FillDelivery(issued.delivery, *response.mutable_delivery());
   auto message = Serialize(response);
   Wipe(response);
   return message;

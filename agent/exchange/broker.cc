@@ -208,6 +208,8 @@ void Broker::Core::NoteUse(CredentialSlot& slot,
 IssuedCredential Broker::Core::Issue(const CredentialSlot& slot, const Allowance& allowance) {
   const CredentialLife life = slot.Life(allowance.max_ttl);
   return IssuedCredential{.credential = slot.credential,
+                          .delivery = allowance.destination->target->Deliver(*slot.credential,
+                                                                             life.expires_at),
                           .expires_at = life.expires_at,
                           // Late enough for the background refresh to have been there.
                           .refresh_at = life.RefreshAt(1),

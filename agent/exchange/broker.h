@@ -43,6 +43,8 @@ struct CredentialQuery {
 
 struct IssuedCredential {
   SharedCredential credential;
+  /// Says `expires_at`, not the vendor's expiry.
+  Delivery delivery;
   /// The vendor's expiry or the grant's limit, whichever is earlier. Hand out this, not the
   /// credential's own.
   WallTime expires_at;

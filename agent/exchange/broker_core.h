@@ -56,6 +56,7 @@ class Broker::Core {
                           const Allowance& allowance,
                           const std::optional<IssuedCredential>& cached) const;
   void NoteUse(CredentialSlot& slot, const Request& request, const Allowance& allowance);
+  /// The slot is one that was made for the destination of `allowance`.
   static IssuedCredential Issue(const CredentialSlot& slot, const Allowance& allowance);
   PolicyContext Context() const { return {.now = clock_.Now(), .agent_id = agent_id_}; }
 

@@ -150,6 +150,9 @@ TEST_F(BrokerTest, TheGrantsLimitCapsTheLife) {
   const BrokerAnswer answer = Get();
   ASSERT_TRUE(answer.issued);
   EXPECT_EQ(answer.issued->expires_at, answer.issued->credential->issued_at + minutes(5));
+  ASSERT_THAT(answer.issued->delivery.files, SizeIs(1));
+  EXPECT_EQ(answer.issued->delivery.files[0].content->Reveal(),
+            FormatRfc3339(answer.issued->expires_at));
 }
 
 TEST_F(BrokerTest, ACredentialNearItsEndIsNotHandedOutAgain) {

@@ -83,7 +83,6 @@ struct Credential {
   std::map<std::string, SharedSecret> fields;
   /// The field that `credence get` prints on its own.
   std::string primary_field;
-  Delivery delivery;
   WallTime issued_at;
   WallTime expires_at;
   /// Whether Renew may prolong it.
@@ -127,6 +126,10 @@ class Destination {
 
   /// Prolongs a renewable credential; the outcome replaces it.
   virtual Task<ExchangeOutcome> Renew(SharedCredential credential, Deadline deadline) = 0;
+
+  /// How a command finds `credential`, which is one of this destination, when it is handed out
+  /// until `expires_at`. No I/O.
+  virtual Delivery Deliver(const Credential& credential, WallTime expires_at) const = 0;
 
   /// Kills an issued credential at the vendor. Errors: kUnimplemented when the vendor has no such
   /// power.

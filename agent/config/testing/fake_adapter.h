@@ -21,6 +21,9 @@ class FakeDestination final : public Destination {
   Task<ExchangeOutcome> Renew(SharedCredential /*credential*/, Deadline /*deadline*/) override {
     co_return ExchangeOutcome{};
   }
+  Delivery Deliver(const Credential& /*credential*/, WallTime /*expires_at*/) const override {
+    return {};
+  }
   Task<Result<void>> Revoke(SharedCredential /*credential*/, Deadline /*deadline*/) override {
     co_return Ok();
   }

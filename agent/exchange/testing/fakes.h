@@ -44,6 +44,13 @@ class FakeDestination final : public Destination {
     last_renewed = std::move(credential);
     return Answer(deadline);
   }
+  Delivery Deliver(const Credential& credential, WallTime expires_at) const override {
+    Delivery delivery;
+    delivery.env["TOKEN"] = credential.fields.at("token");
+    delivery.files.push_back(
+        {"until", 0600, std::make_shared<const SecretBytes>(SecretBytes::CopyOf(FormatRfc3339(expires_at)))});
+    return delivery;
+  }
   Task<Result<void>> Revoke(SharedCredential credential, Deadline deadline) override {
     static_cast<void>(credential);
     static_cast<void>(deadline);

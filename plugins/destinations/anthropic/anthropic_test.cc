@@ -103,7 +103,9 @@ TEST_F(AnthropicTest, DeliversAProfileThatSdksOnlyRead) {
   EXPECT_FALSE(credential.renewable);
   EXPECT_EQ(ToUnixSeconds(credential.expires_at), 1'790'000'595);
 
-  const Delivery& delivery = credential.delivery;
+  // A grant may hand it out for less than the vendor gave.
+  const Delivery delivery =
+      adapter().Configure(settings_).value()->Deliver(credential, FromUnixSeconds(1'790'000'300));
   EXPECT_EQ(delivery.env.at("ANTHROPIC_CONFIG_DIR")->Reveal(), "{{dir}}");
   EXPECT_EQ(delivery.env.at("ANTHROPIC_PROFILE")->Reveal(), "credence");
   EXPECT_THAT(delivery.unset, AllOf(Contains("ANTHROPIC_API_KEY"), Contains("ANTHROPIC_BASE_URL")));
@@ -119,7 +121,7 @@ TEST_F(AnthropicTest, DeliversAProfileThatSdksOnlyRead) {
   EXPECT_EQ(delivery.files[1].mode, 0600U);
   EXPECT_EQ(
       delivery.files[1].content->Reveal(),
-      R"({"version":"1.0","type":"oauth_token","access_token":"sk-ant-oat01-abc","expires_at":1790000595})");
+      R"({"version":"1.0","type":"oauth_token","access_token":"sk-ant-oat01-abc","expires_at":1790000300})");
   EXPECT_EQ(delivery.files[2].path, "active_config");
   EXPECT_EQ(delivery.files[2].content->Reveal(), "credence");
 }

@@ -37,6 +37,8 @@ std::string_view FindText(const NamedValues& values, const std::string& name) {
   return value == values.end() ? std::string_view() : std::string_view(value->second.text);
 }
 
+}  // namespace
+
 Delivery MakeDelivery(const DeliverSpec& spec, const NamedValues& values) {
   Delivery delivery;
   NamedValues env_values = values;
@@ -68,20 +70,17 @@ Delivery MakeDelivery(const DeliverSpec& spec, const NamedValues& values) {
   return delivery;
 }
 
-}  // namespace
-
-NamedValues FieldsOf(const Credential& credential) {
+NamedValues FieldsOf(const Credential& credential, WallTime expires_at) {
   NamedValues values;
   for (const auto& [name, secret] : credential.fields) {
     values[name] = NamedValue{ValueType::kToken, "", secret};
   }
-  values["expires_at_unix"] = NamedValue{
-      ValueType::kInteger, std::to_string(ToUnixSeconds(credential.expires_at)), nullptr};
+  values["expires_at_unix"] =
+      NamedValue{ValueType::kInteger, std::to_string(ToUnixSeconds(expires_at)), nullptr};
   return values;
 }
 
 ExchangeOutcome MakeCredential(const AdapterFile& file,
-                               const NamedValues& settings,
                                const NamedValues& extracted,
                                WallTime asked_at,
                                std::string request_id) {
@@ -106,9 +105,6 @@ ExchangeOutcome MakeCredential(const AdapterFile& file,
     CREDENCE_CHECK(value != extracted.end());
     credential->fields[field] = AsSecret(value->second);
   }
-  NamedValues values = FieldsOf(*credential);
-  values.insert(settings.begin(), settings.end());
-  credential->delivery = MakeDelivery(file.deliver, values);
   outcome.credential = std::move(credential);
   return outcome;
 }

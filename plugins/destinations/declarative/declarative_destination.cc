@@ -90,6 +90,17 @@ DeclarativeDestination::DeclarativeDestination(std::shared_ptr<const AdapterFile
   }
 }
 
+NamedValues DeclarativeDestination::ValuesFor(const Credential& credential,
+                                              WallTime expires_at) const {
+  NamedValues values = FieldsOf(credential, expires_at);
+  values.insert(settings_.values.begin(), settings_.values.end());
+  return values;
+}
+
+Delivery DeclarativeDestination::Deliver(const Credential& credential, WallTime expires_at) const {
+  return MakeDelivery(file_->deliver, ValuesFor(credential, expires_at));
+}
+
 HttpRequest DeclarativeDestination::MakeRequest(const HttpStep& step,
                                                 const NamedValues& values) const {
   HttpRequest request;
@@ -165,7 +176,7 @@ Task<ExchangeOutcome> DeclarativeDestination::Exchange(JwtSvid svid,
     }
     request_id = std::move(answer.request_id);
   }
-  co_return MakeCredential(*file_, settings_.values, extracted, asked_at, std::move(request_id));
+  co_return MakeCredential(*file_, extracted, asked_at, std::move(request_id));
 }
 
 Task<ExchangeOutcome> DeclarativeDestination::Renew(SharedCredential credential,
@@ -173,8 +184,7 @@ Task<ExchangeOutcome> DeclarativeDestination::Renew(SharedCredential credential,
   if (!file_->renew.has_value() || !credential->renewable) {
     co_return Refused(ExchangeFailure::kBadRequest, "this credential cannot be renewed");
   }
-  NamedValues values = FieldsOf(*credential);
-  values.insert(settings_.values.begin(), settings_.values.end());
+  NamedValues values = ValuesFor(*credential, credential->expires_at);
   const WallTime asked_at = clock_.Now();
   StepAnswer answer =
       co_await Run(*file_->renew, std::move(values), SecretsOf(*credential), deadline);
@@ -185,13 +195,12 @@ Task<ExchangeOutcome> DeclarativeDestination::Renew(SharedCredential credential,
   }
   // What the renewal does not say stays as it was.
   NamedValues extracted = std::move(answer.values);
-  extracted.merge(FieldsOf(*credential));
+  extracted.merge(FieldsOf(*credential, credential->expires_at));
   if (!file_->credential.accessor.empty()) {
     extracted.try_emplace(file_->credential.accessor,
                           NamedValue{ValueType::kText, credential->accessor, nullptr});
   }
-  co_return MakeCredential(
-      *file_, settings_.values, extracted, asked_at, std::move(answer.request_id));
+  co_return MakeCredential(*file_, extracted, asked_at, std::move(answer.request_id));
 }
 
 Task<Result<void>> DeclarativeDestination::Revoke(SharedCredential credential, Deadline deadline) {
@@ -199,8 +208,7 @@ Task<Result<void>> DeclarativeDestination::Revoke(SharedCredential credential, D
     co_return Error(Code::kUnimplemented,
                     fmt::format("{} cannot revoke an issued credential", file_->name));
   }
-  NamedValues values = FieldsOf(*credential);
-  values.insert(settings_.values.begin(), settings_.values.end());
+  NamedValues values = ValuesFor(*credential, credential->expires_at);
   StepAnswer answer =
       co_await Run(*file_->revoke, std::move(values), SecretsOf(*credential), deadline);
   if (answer.error.has_value()) {

@@ -27,6 +27,7 @@ class DeclarativeDestination final : public Destination {
 
   Task<ExchangeOutcome> Exchange(JwtSvid svid, Settings parameters, Deadline deadline) override;
   Task<ExchangeOutcome> Renew(SharedCredential credential, Deadline deadline) override;
+  Delivery Deliver(const Credential& credential, WallTime expires_at) const override;
   Task<Result<void>> Revoke(SharedCredential credential, Deadline deadline) override;
 
  private:
@@ -35,6 +36,8 @@ class DeclarativeDestination final : public Destination {
                        NamedValues values,
                        Secrets secrets,
                        Deadline deadline);
+  /// The settings and the fields of a credential, for templates.
+  NamedValues ValuesFor(const Credential& credential, WallTime expires_at) const;
   HttpRequest MakeRequest(const HttpStep& step, const NamedValues& values) const;
 
   std::shared_ptr<const AdapterFile> file_;

@@ -45,7 +45,7 @@ steps:
 classify: [{status: [401], class: OPAQUE_DENIED}]
 expiry: {from: ttl, cap: 100, margin: 10}
 credential: {fields: [token], primary: token}
-deliver: {env: {TOKEN: "{{token}}", HOME_DIR: "{{dir}}/x"}, unset: [TOKEN, OTHER]}
+deliver: {env: {TOKEN: "{{token}}", HOME_DIR: "{{dir}}/x", UNTIL: "{{expires_at_unix}}"}, unset: [TOKEN, OTHER]}
 )";
 
 class DeclarativeDestinationTest : public testing::Test {
@@ -92,9 +92,11 @@ TEST_F(DeclarativeDestinationTest, RunsStepsInOrder) {
   ASSERT_NE(outcome.credential, nullptr) << outcome.error.message;
   EXPECT_EQ(outcome.credential->fields.at("token")->Reveal(), "t1");
   EXPECT_EQ(outcome.credential->expires_at, clock_.Now() + seconds(50));
-  EXPECT_EQ(outcome.credential->delivery.env.at("TOKEN")->Reveal(), "t1");
-  EXPECT_EQ(outcome.credential->delivery.env.at("HOME_DIR")->Reveal(), "{{dir}}/x");
-  EXPECT_THAT(outcome.credential->delivery.unset, ElementsAre("OTHER"));
+  const Delivery delivery = destination_->Deliver(*outcome.credential, clock_.Now() + seconds(7));
+  EXPECT_EQ(delivery.env.at("TOKEN")->Reveal(), "t1");
+  EXPECT_EQ(delivery.env.at("HOME_DIR")->Reveal(), "{{dir}}/x");
+  EXPECT_EQ(delivery.env.at("UNTIL")->Reveal(), "1000007");
+  EXPECT_THAT(delivery.unset, ElementsAre("OTHER"));
   ASSERT_EQ(server_.requests().size(), 2U);
   EXPECT_THAT(server_.requests()[0], HasSubstr("POST /base/v1/m/token HTTP/1.1\r\n"));
   EXPECT_THAT(server_.requests()[0], HasSubstr("X-Workspace: w_a\r\n"));

@@ -78,12 +78,13 @@ TEST_F(OpenbaoTest, LogsInAndDeliversVariables) {
   EXPECT_EQ(credential->request_id, "r-1");
   EXPECT_TRUE(credential->renewable);
   EXPECT_EQ(credential->expires_at, clock_.Now() + seconds(60));
-  const auto& env = credential->delivery.env;
+  const Delivery delivery = destination->Deliver(*credential, credential->expires_at);
+  const auto& env = delivery.env;
   EXPECT_EQ(env.at("VAULT_TOKEN")->Reveal(), "s.12345678");
   EXPECT_EQ(env.at("BAO_ADDR")->Reveal(), server_.Url());
   EXPECT_EQ(env.at("VAULT_NAMESPACE")->Reveal(), "ns1");
   EXPECT_EQ(env.count("VAULT_CACERT"), 0U);
-  EXPECT_THAT(credential->delivery.unset,
+  EXPECT_THAT(delivery.unset,
               AllOf(Contains("VAULT_CACERT"),
                     Contains("VAULT_HTTP_PROXY"),
                     Contains("BAO_HTTP_PROXY"),

@@ -26,13 +26,17 @@ void ReadWith(const credence::AdapterFile& file, const credence::HttpResponse& r
     CREDENCE_CHECK(answer.error->message.size() < 512);
     return;
   }
-  credence::NamedValues settings;
-  for (const credence::SettingSpec& spec : file.settings) {
-    settings[spec.name].text = "x";
+  const credence::ExchangeOutcome outcome = credence::MakeCredential(file, answer.values, now, "");
+  if (outcome.credential == nullptr) {
+    return;
   }
-  const credence::ExchangeOutcome outcome =
-      credence::MakeCredential(file, settings, answer.values, now, "");
-  CREDENCE_CHECK(outcome.credential == nullptr || outcome.credential->expires_at > now);
+  CREDENCE_CHECK(outcome.credential->expires_at > now);
+  credence::NamedValues values =
+      credence::FieldsOf(*outcome.credential, outcome.credential->expires_at);
+  for (const credence::SettingSpec& spec : file.settings) {
+    values[spec.name].text = "x";
+  }
+  CREDENCE_CHECK(!credence::MakeDelivery(file.deliver, values).env.empty());
 }
 
 }  // namespace
