@@ -68,9 +68,9 @@ class AuditSink {
  public:
   virtual ~AuditSink() = default;
 
-  /// Returns once the event is safe: on the disk if it is about an exchange or a decision that leads
-  /// to one; otherwise written, so that it survives the agent. Errors: any; then nothing that the
-  /// event announces may happen.
+  /// Returns once the event is safe: on the disk if it is about an exchange or a decision that
+  /// leads to one; otherwise written, so that it survives the agent. Errors: any; then nothing that
+  /// the event announces may happen.
   virtual Task<Result<void>> Write(AuditEvent event) = 0;
 };
 

@@ -26,6 +26,10 @@ PolicyQuery PolicyQueryOf(const CredentialQuery& query) {
                      .parameters = query.parameters};
 }
 
+CredentialKey KeyOf(const Allowance& allowance, const Settings& parameters) {
+  return {allowance.identity.id.text(), allowance.destination->name, parameters, allowance.max_ttl};
+}
+
 BrokerRefusal ToBrokerRefusal(const PolicyRefusal& refusal) {
   return BrokerRefusal{.code = refusal.code, .fact = refusal.reason, .fix = refusal.fix};
 }
@@ -135,15 +139,12 @@ Task<BrokerAnswer> Broker::Core::Refuse(Request request, PolicyRefusal refusal) 
 }
 
 Task<BrokerAnswer> Broker::Core::Allow(Request request, Allowance allowance) {
-  const CredentialKey key{
-      allowance.identity.id.text(), allowance.destination->name, request.query.parameters};
-  auto slot = cache_.Find(key);
+  auto slot = cache_.Find(KeyOf(allowance, request.query.parameters));
   if (slot && !slot->MadeFor(*allowance.destination)) {
     slot = nullptr;
   }
   std::optional<IssuedCredential> issued;
-  if (slot && slot->credential &&
-      slot->Life(allowance.max_ttl).Serves(clock_.Now(), request.query.min_ttl)) {
+  if (slot && slot->credential && slot->Life().Serves(clock_.Now(), request.query.min_ttl)) {
     issued = Issue(*slot, allowance);
   }
   const bool denied = !issued && slot && slot->DeniedAt(clock_.SteadyNow());
@@ -200,21 +201,20 @@ void Broker::Core::NoteUse(CredentialSlot& slot,
                                   .parameters = request.query.parameters,
                                   .renew = nullptr};
   slot.last_order->subject.spiffe_id = allowance.identity.id.text();
-  slot.max_ttl = allowance.max_ttl;
   slot.last_used = clock_.SteadyNow();
   slot.used_since_refresh = true;
 }
 
 IssuedCredential Broker::Core::Issue(const CredentialSlot& slot, const Allowance& allowance) {
-  const CredentialLife life = slot.Life(allowance.max_ttl);
-  return IssuedCredential{.credential = slot.credential,
-                          .delivery = allowance.destination->target->Deliver(*slot.credential,
-                                                                             life.expires_at),
-                          .expires_at = life.expires_at,
-                          // Late enough for the background refresh to have been there.
-                          .refresh_at = life.RefreshAt(1),
-                          .spiffe_id = slot.key.spiffe_id,
-                          .grant = allowance.grant->name};
+  const CredentialLife life = slot.Life();
+  return IssuedCredential{
+      .credential = slot.credential,
+      .delivery = allowance.destination->target->Deliver(*slot.credential, life.expires_at),
+      .expires_at = life.expires_at,
+      // Late enough for the background refresh to have been there.
+      .refresh_at = life.RefreshAt(1),
+      .spiffe_id = slot.key.spiffe_id,
+      .grant = allowance.grant->name};
 }
 
 Task<BrokerAnswer> Broker::Core::AwaitExchange(Request request, Allowance allowance) {
@@ -223,9 +223,8 @@ Task<BrokerAnswer> Broker::Core::AwaitExchange(Request request, Allowance allowa
     request.answer.refusal = stopping_ ? Stopping() : Changed(request.query.destination);
     co_return std::move(request.answer);
   }
-  const CredentialKey key{
-      allowance.identity.id.text(), allowance.destination->name, request.query.parameters};
-  const auto found = cache_.FindOrAdd(key, *allowance.destination);
+  const auto found =
+      cache_.FindOrAdd(KeyOf(allowance, request.query.parameters), *allowance.destination);
   if (!found.ok()) {
     request.answer.refusal = {.code = found.error().code(), .fact = found.error().message()};
     co_return std::move(request.answer);
@@ -233,8 +232,7 @@ Task<BrokerAnswer> Broker::Core::AwaitExchange(Request request, Allowance allowa
   const std::shared_ptr<CredentialSlot>& slot = *found;
   NoteUse(*slot, request, allowance);
   // Another caller's exchange may have landed while this decision was written to the log.
-  if (slot->credential &&
-      slot->Life(allowance.max_ttl).Serves(clock_.Now(), request.query.min_ttl)) {
+  if (slot->credential && slot->Life().Serves(clock_.Now(), request.query.min_ttl)) {
     request.answer.issued = Issue(*slot, allowance);
     co_return std::move(request.answer);
   }
@@ -266,11 +264,13 @@ Task<BrokerAnswer> Broker::Core::Finish(Request request,
   if (!decision.allowed) {
     co_return co_await Refuse(std::move(request), std::move(decision.refusal));
   }
-  if (!slot->MadeFor(*decision.allowed->destination)) {
+  // What now allows it may be another identity's grant, or one with another limit.
+  const bool same = KeyOf(*decision.allowed, request.query.parameters) == slot->key;
+  if (!same || !slot->MadeFor(*decision.allowed->destination)) {
     request.answer.refusal = Changed(request.query.destination);
     co_return std::move(request.answer);
   }
-  if (slot->Life(decision.allowed->max_ttl).expires_at <= clock_.Now()) {
+  if (slot->Life().expires_at <= clock_.Now()) {
     request.answer.refusal = result.refusal;
     co_return std::move(request.answer);
   }
@@ -278,8 +278,12 @@ Task<BrokerAnswer> Broker::Core::Finish(Request request,
   co_return std::move(request.answer);
 }
 
+const Resources& Broker::Core::Current() const {
+  return Of(resources_.value());
+}
+
 std::vector<Allowance> Broker::Core::List(const PolicyQuery& query) const {
-  return ListAllowed(Of(resources_.value()), query, Context());
+  return ListAllowed(Current(), query, Context());
 }
 
 Broker::Broker(asio::any_io_executor executor,

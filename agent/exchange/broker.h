@@ -65,10 +65,10 @@ struct BrokerAnswer {
 /// Decides on requests for credentials, and gets, caches and refreshes them.
 ///
 /// A decision is in the audit log before its credential leaves, and so is every call to a vendor.
-/// One exchange at a time runs for an (identity, destination, parameters), however many callers
-/// wait; each attempt spends a JWT-SVID that was never sent before. Each destination has its own
-/// limit of calls and its own circuit, so one that hangs costs the others nothing. Threads: core
-/// thread. References outlive the broker.
+/// One exchange at a time runs for an (identity, destination, parameters, max_ttl), however many
+/// callers wait; each attempt spends a JWT-SVID that was never sent before. Each destination has
+/// its own limit of calls and its own circuit, so one that hangs costs the others nothing. Threads:
+/// core thread. References outlive the broker.
 class Broker {
  public:
   struct Options {

@@ -58,6 +58,12 @@ class Broker::Core {
   void NoteUse(CredentialSlot& slot, const Request& request, const Allowance& allowance);
   /// The slot is one that was made for the destination of `allowance`.
   static IssuedCredential Issue(const CredentialSlot& slot, const Allowance& allowance);
+  /// What is in force now; holds until the resources change.
+  const Resources& Current() const;
+  Standing StandingNow(const CredentialSlot& slot) const {
+    return StandingOf(
+        Current(), slot.key.spiffe_id, slot.key.destination, slot.key.max_ttl, clock_.Now());
+  }
   PolicyContext Context() const { return {.now = clock_.Now(), .agent_id = agent_id_}; }
 
   // Exchanges and upkeep.

@@ -13,6 +13,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
+using testing::HasSubstr;
 using testing::SizeIs;
 
 /// Credentials live 600 s, are served for 570 s and are refreshed 323 s to 437 s after their issue.
@@ -190,6 +191,26 @@ TEST_F(BrokerRefreshTest, AGrantThatIsRemovedDuringTheExchangeCountsNoMore) {
   ASSERT_THAT(answers, SizeIs(1));
   EXPECT_FALSE(answers[0].issued);
   EXPECT_EQ(answers[0].refusal.code, Code::kPermissionDenied);
+}
+
+TEST_F(BrokerRefreshTest, AnotherIdentitysGrantDoesNotGiveTheCredential) {
+  resources_.grants.push_back(FakeGrant("batch-to-kv", "spiffe://example.org/batch", "kv"));
+  kv_->delay = milliseconds(200);
+  Broker& broker = Make();
+  broker.Start();
+  CredentialQuery query = Query();
+  query.identities.push_back({*SpiffeId::Parse("spiffe://example.org/batch"), "entry-2"});
+  std::vector<BrokerAnswer> answers;
+  TaskGroup group(io_.get_executor());
+  group.Spawn("get", Collect(broker, std::move(query), answers));
+  WaitUntil([this] { return kv_->running == 1; });
+  resources_.grants.erase(resources_.grants.begin());
+  Reload();
+  WaitFor(group);
+  ASSERT_THAT(answers, SizeIs(1));
+  EXPECT_FALSE(answers[0].issued);
+  EXPECT_EQ(answers[0].refusal.code, Code::kUnavailable);
+  EXPECT_THAT(answers[0].refusal.fact, HasSubstr("changed meanwhile"));
 }
 
 }  // namespace

@@ -155,6 +155,28 @@ TEST_F(BrokerTest, TheGrantsLimitCapsTheLife) {
             FormatRfc3339(answer.issued->expires_at));
 }
 
+TEST_F(BrokerTest, CallersWithAnotherLimitGetACredentialOfTheirOwn) {
+  resources_.grants[0].selectors = SelectorSet({Selector{"unix", "uid:1"}});
+  GrantResource limited = resources_.grants[0];
+  limited.name = "web-to-kv-limited";
+  limited.selectors = SelectorSet({Selector{"unix", "uid:2"}});
+  limited.max_ttl = minutes(5);
+  resources_.grants.push_back(limited);
+  kv_->life = minutes(60);
+  Make();
+  CredentialQuery unlimited = Query();
+  unlimited.subject.selectors = resources_.grants[0].selectors;
+  CredentialQuery short_lived = Query();
+  short_lived.subject.selectors = limited.selectors;
+  EXPECT_EQ(SecretOf(Get(unlimited)), "secret-1");
+  const BrokerAnswer answer = Get(short_lived);
+  EXPECT_EQ(SecretOf(answer), "secret-2");
+  EXPECT_EQ(answer.issued->expires_at, clock_.Now() + minutes(5));
+  const BrokerAnswer again = Get(unlimited);
+  EXPECT_EQ(SecretOf(again), "secret-1");
+  EXPECT_EQ(again.issued->expires_at, clock_.Now() + minutes(60));
+}
+
 TEST_F(BrokerTest, ACredentialNearItsEndIsNotHandedOutAgain) {
   kv_->life = minutes(10);
   Make();

@@ -84,7 +84,7 @@ SharedCredential Broker::Core::RenewableOf(const CredentialSlot& slot) const {
   const SharedCredential& credential = slot.credential;
   // A limited credential may not grow older than its limit, and a renewed one keeps its age at the
   // vendor.
-  if (!credential || !credential->renewable || slot.max_ttl ||
+  if (!credential || !credential->renewable || slot.key.max_ttl ||
       credential->expires_at <= clock_.Now()) {
     return nullptr;
   }
@@ -103,7 +103,7 @@ void Broker::Core::Land(CredentialSlot& slot, const ExchangeResult& result) {
     slot.credential = result.credential;
     slot.denial.reset();
     slot.refresh_backoff.reset();
-    slot.refresh_at = slot.Life(slot.max_ttl).RefreshAt(Spread());
+    slot.refresh_at = slot.Life().RefreshAt(Spread());
   } else {
     if (result.remember.count() > 0) {
       slot.denial = result;
@@ -129,8 +129,7 @@ Task<void> Broker::Core::FollowResources() {
 
 void Broker::Core::ApplyResources() {
   const SharedResources before = std::exchange(applied_, resources_.value());
-  const Resources none;
-  const Resources& current = applied_ ? *applied_ : none;
+  const Resources& current = Current();
   if (before) {
     for (const DestinationResource& old : before->destinations) {
       const DestinationResource* now = current.FindDestination(old.name);
@@ -139,12 +138,9 @@ void Broker::Core::ApplyResources() {
       }
     }
   }
-  const WallTime now = clock_.Now();
   cache_.EraseIf([&](const CredentialSlot& slot) {
-    const DestinationResource* destination = current.FindDestination(slot.key.destination);
-    return destination == nullptr || !slot.MadeFor(*destination) ||
-           (slot.last_order &&
-            !HasLiveGrant(current, slot.last_order->identity.id, slot.key.destination, now));
+    return StandingNow(slot) != Standing::kGranted ||
+           !slot.MadeFor(*current.FindDestination(slot.key.destination));
   });
   cache_.ForEach([&](const std::shared_ptr<CredentialSlot>& slot) {
     if (slot->last_order) {
@@ -206,9 +202,7 @@ void Broker::Core::RefreshIfDue(const std::shared_ptr<CredentialSlot>& slot, Wal
   if (!due || slot->flight || stopping_ || !slot->last_order || !cache_.Holds(*slot)) {
     return;
   }
-  const SharedResources resources = resources_.value();
-  if (!resources ||
-      !HasLiveGrant(*resources, slot->last_order->identity.id, slot->key.destination, now)) {
+  if (StandingNow(*slot) != Standing::kGranted) {
     slot->refresh_at = WallTime::max();
     return;
   }

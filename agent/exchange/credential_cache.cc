@@ -30,8 +30,8 @@ CredentialCache::Slots::iterator CredentialCache::LeastRecentlyUsed(Slots::itera
 }
 
 Result<void> CredentialCache::MakeRoom(const CredentialKey& key) {
-  // Slots of one identity at one destination stand side by side: only their parameters differ.
-  const auto first = slots_.lower_bound(CredentialKey{key.spiffe_id, key.destination, {}});
+  // Slots of one identity at one destination stand side by side: only parameters and limits differ.
+  const auto first = slots_.lower_bound(CredentialKey{key.spiffe_id, key.destination, {}, {}});
   auto last = first;
   std::size_t count = 0;
   while (last != slots_.end() && last->first.spiffe_id == key.spiffe_id &&

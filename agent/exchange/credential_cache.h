@@ -23,6 +23,9 @@ struct CredentialKey {
   std::string spiffe_id;
   std::string destination;
   Settings parameters;
+  /// Longest life that the grant allows. It counts from the exchange, so one that a renewal kept
+  /// alive for a caller without a limit is not for one with a limit.
+  std::optional<std::chrono::milliseconds> max_ttl;
 
   auto operator<=>(const CredentialKey&) const = default;
 };
@@ -51,15 +54,14 @@ struct CredentialSlot {
 
   /// The request that used it last, for refreshing in its name.
   std::optional<ExchangeOrder> last_order;
-  std::optional<std::chrono::milliseconds> max_ttl;
   SteadyTime last_used{};
   bool used_since_refresh = false;
   /// WallTime::max(): never again.
   WallTime refresh_at = WallTime::max();
   std::optional<Backoff> refresh_backoff;
 
-  CredentialLife Life(std::optional<std::chrono::milliseconds> limit) const {
-    return {credential->issued_at, LimitedExpiry(*credential, limit)};
+  CredentialLife Life() const {
+    return {credential->issued_at, LimitedExpiry(*credential, key.max_ttl)};
   }
   bool DeniedAt(SteadyTime now) const { return denial && now < denied_until; }
   bool MadeFor(const DestinationResource& destination) const {

@@ -333,15 +333,27 @@ std::vector<Allowance> ListAllowed(const Resources& resources,
   return allowed;
 }
 
-bool HasLiveGrant(const Resources& resources,
-                  const SpiffeId& id,
-                  std::string_view destination,
-                  WallTime now) {
-  return std::any_of(
-      resources.grants.begin(), resources.grants.end(), [&](const GrantResource& grant) {
-        return grant.spiffe_id == id && grant.destination == destination &&
-               (!grant.expires || *grant.expires > now);
-      });
+Standing StandingOf(const Resources& resources,
+                    std::string_view spiffe_id,
+                    std::string_view destination,
+                    std::optional<std::chrono::milliseconds> max_ttl,
+                    WallTime now) {
+  const DestinationResource* const found = resources.FindDestination(destination);
+  if (found == nullptr) {
+    return Standing::kNone;
+  }
+  Standing standing = Standing::kNone;
+  for (const GrantResource& grant : resources.grants) {
+    const bool live = grant.destination == destination && grant.spiffe_id.text() == spiffe_id &&
+                      (!grant.expires || *grant.expires > now);
+    if (live && Shorter(grant.max_ttl, found->max_ttl) == max_ttl) {
+      return Standing::kGranted;
+    }
+    if (live) {
+      standing = Standing::kOtherLimit;
+    }
+  }
+  return standing;
 }
 
 Selector RedactSelector(const Selector& selector) {

@@ -83,12 +83,22 @@ std::vector<Allowance> ListAllowed(const Resources& resources,
                                    const PolicyQuery& query,
                                    const PolicyContext& context);
 
-/// Whether some unexpired grant still names `id` and `destination`: what a refresh without a caller
-/// can check.
-bool HasLiveGrant(const Resources& resources,
-                  const SpiffeId& id,
-                  std::string_view destination,
-                  WallTime now);
+/// What is left of the grants by which a credential was got.
+enum class Standing {
+  /// An unexpired grant gives the destination to the identity, with the same limit.
+  kGranted,
+  /// With another limit only.
+  kOtherLimit,
+  /// No unexpired grant does, or there is no such destination.
+  kNone,
+};
+
+/// What can be checked without a caller, before a refresh and after a reload.
+Standing StandingOf(const Resources& resources,
+                    std::string_view spiffe_id,
+                    std::string_view destination,
+                    std::optional<std::chrono::milliseconds> max_ttl,
+                    WallTime now);
 
 /// The selector with its value hidden, such as "unix:uid:#1f2e3d4c5b6a": type and kind stay, equal
 /// values stay equal. It hides values from readers of a log, not from someone who guesses them and

@@ -195,12 +195,21 @@ TEST_F(PolicyTest, ListsWhatIsAllowed) {
   EXPECT_TRUE(ListAllowed(resources_, query_, {kNow, ""}).empty());
 }
 
-TEST_F(PolicyTest, ALiveGrantIsOneThatHasNotExpired) {
-  const SpiffeId id = *SpiffeId::Parse("spiffe://example.org/web");
-  EXPECT_TRUE(HasLiveGrant(resources_, id, "kv", kNow));
-  EXPECT_FALSE(HasLiveGrant(resources_, id, "other", kNow));
+TEST_F(PolicyTest, ACredentialStandsWhileAnUnexpiredGrantGivesItWithItsLimit) {
+  const auto standing = [this](std::string_view destination,
+                               std::optional<std::chrono::milliseconds> limit) {
+    return StandingOf(resources_, "spiffe://example.org/web", destination, limit, kNow);
+  };
+  EXPECT_EQ(standing("kv", std::nullopt), Standing::kGranted);
+  EXPECT_EQ(standing("kv", minutes(5)), Standing::kOtherLimit);
+  EXPECT_EQ(standing("other", std::nullopt), Standing::kNone);
+  EXPECT_EQ(StandingOf(resources_, "spiffe://example.org/db", "kv", std::nullopt, kNow),
+            Standing::kNone);
+  resources_.destinations.front().max_ttl = minutes(5);
+  EXPECT_EQ(standing("kv", minutes(5)), Standing::kGranted);
+  EXPECT_EQ(standing("kv", std::nullopt), Standing::kOtherLimit);
   grant().expires = kNow;
-  EXPECT_FALSE(HasLiveGrant(resources_, id, "kv", kNow));
+  EXPECT_EQ(standing("kv", minutes(5)), Standing::kNone);
 }
 
 TEST(RedactSelectorTest, KeepsTypeAndKindAndEquality) {

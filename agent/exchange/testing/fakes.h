@@ -48,7 +48,9 @@ class FakeDestination final : public Destination {
     Delivery delivery;
     delivery.env["TOKEN"] = credential.fields.at("token");
     delivery.files.push_back(
-        {"until", 0600, std::make_shared<const SecretBytes>(SecretBytes::CopyOf(FormatRfc3339(expires_at)))});
+        {"until",
+         0600,
+         std::make_shared<const SecretBytes>(SecretBytes::CopyOf(FormatRfc3339(expires_at)))});
     return delivery;
   }
   Task<Result<void>> Revoke(SharedCredential credential, Deadline deadline) override {
