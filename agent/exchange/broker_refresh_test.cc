@@ -99,6 +99,42 @@ TEST_F(BrokerRefreshTest, AVendorsNoEndsAServedCredentialAtItsExpiry) {
   EXPECT_EQ(Get().refusal.code, Code::kPermissionDenied);
 }
 
+/// Counts how often it is asked.
+class CountingClock final : public Clock {
+ public:
+  explicit CountingClock(const Clock& clock) : clock_(clock) {}
+  WallTime Now() const override {
+    ++asked;
+    return clock_.Now();
+  }
+  SteadyTime SteadyNow() const override { return clock_.SteadyNow(); }
+
+  mutable int asked = 0;
+
+ private:
+  const Clock& clock_;
+};
+
+TEST_F(BrokerRefreshTest, AnExpiredOneWithARememberedNoIsDroppedAndNeedsNoUpkeep) {
+  const CountingClock counting(clock_);
+  time_ = &counting;
+  StartWithOne();
+  clock_.Advance(seconds(575));
+  kv_->answers.assign(1, FakeFailure(ExchangeFailure::kPolicyDenied));
+  EXPECT_EQ(Get().refusal.code, Code::kPermissionDenied);
+  clock_.Advance(seconds(26));
+  CredentialQuery other = Query();
+  other.parameters = {{"role", "x"}};
+  EXPECT_TRUE(Get(other).issued);
+  WaitUntil([this] { return broker_->size() == 1; });
+  counting.asked = 0;
+  Wait(milliseconds(100));
+  EXPECT_LT(counting.asked, 5);
+  EXPECT_EQ(Get().refusal.code, Code::kPermissionDenied) << "the no is still believed";
+  RunTask(io_, broker_->Stop());
+  broker_.reset();
+}
+
 TEST_F(BrokerRefreshTest, ARenewableOneIsRenewed) {
   kv_->renewable = true;
   StartWithOne();

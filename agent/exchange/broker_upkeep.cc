@@ -182,13 +182,15 @@ WallTime Broker::Core::Tend() {
     if (slot->flight) {
       return;
     }
-    RefreshIfDue(slot, now);
-    if (!slot->credential) {
-      due = std::min(
-          due,
-          now + std::chrono::duration_cast<WallTime::duration>(slot->denied_until - steady_now));
+    if (!slot->credential || slot->credential->expires_at <= now) {
+      slot->credential = nullptr;
+      if (slot->DeniedAt(steady_now)) {
+        const auto left = slot->denied_until - steady_now;
+        due = std::min(due, now + std::chrono::duration_cast<WallTime::duration>(left));
+      }
       return;
     }
+    RefreshIfDue(slot, now);
     due = std::min(due, slot->credential->expires_at);
     if (slot->used_since_refresh && !slot->flight) {
       due = std::min(due, slot->refresh_at);
