@@ -144,8 +144,8 @@ Task<BrokerAnswer> Broker::Core::Allow(Request request, Allowance allowance) {
     slot = nullptr;
   }
   std::optional<IssuedCredential> issued;
-  if (slot && slot->credential && slot->Life().Serves(clock_.Now(), request.query.min_ttl)) {
-    issued = Issue(*slot, allowance);
+  if (slot) {
+    issued = FromCache(*slot, allowance, request.query.min_ttl);
   }
   const bool denied = !issued && slot && slot->DeniedAt(clock_.SteadyNow());
   if (denied) {
@@ -205,6 +205,22 @@ void Broker::Core::NoteUse(CredentialSlot& slot,
   slot.used_since_refresh = true;
 }
 
+std::optional<IssuedCredential> Broker::Core::FromCache(const CredentialSlot& slot,
+                                                        const Allowance& allowance,
+                                                        std::chrono::seconds min_ttl) const {
+  if (!slot.credential) {
+    return std::nullopt;
+  }
+  const CredentialLife life = slot.Life();
+  const bool serves = life.Serves(clock_.Now(), min_ttl);
+  // While the vendor wants to be left alone, what it gave before is the best there is.
+  const bool left_alone = slot.DeniedAt(clock_.SteadyNow()) && slot.denial->may_pass;
+  if (!serves && !(left_alone && life.expires_at > clock_.Now())) {
+    return std::nullopt;
+  }
+  return Issue(slot, allowance);
+}
+
 IssuedCredential Broker::Core::Issue(const CredentialSlot& slot, const Allowance& allowance) {
   const CredentialLife life = slot.Life();
   return IssuedCredential{
@@ -232,8 +248,8 @@ Task<BrokerAnswer> Broker::Core::AwaitExchange(Request request, Allowance allowa
   const std::shared_ptr<CredentialSlot>& slot = *found;
   NoteUse(*slot, request, allowance);
   // Another caller's exchange may have landed while this decision was written to the log.
-  if (slot->credential && slot->Life().Serves(clock_.Now(), request.query.min_ttl)) {
-    request.answer.issued = Issue(*slot, allowance);
+  request.answer.issued = FromCache(*slot, allowance, request.query.min_ttl);
+  if (request.answer.issued) {
     co_return std::move(request.answer);
   }
   const auto flight = JoinFlight(slot, request.query.deadline);

@@ -56,6 +56,10 @@ class Broker::Core {
                           const Allowance& allowance,
                           const std::optional<IssuedCredential>& cached) const;
   void NoteUse(CredentialSlot& slot, const Request& request, const Allowance& allowance);
+  /// nullopt if the vendor has to be asked, or has just said no.
+  std::optional<IssuedCredential> FromCache(const CredentialSlot& slot,
+                                            const Allowance& allowance,
+                                            std::chrono::seconds min_ttl) const;
   /// The slot is one that was made for the destination of `allowance`.
   static IssuedCredential Issue(const CredentialSlot& slot, const Allowance& allowance);
   /// What is in force now; holds until the resources change.

@@ -81,6 +81,21 @@ TEST_F(BrokerRefreshTest, WhileTheVendorIsAwayTheOldOneIsServedToItsEnd) {
   EXPECT_FALSE(Get().issued);
 }
 
+TEST_F(BrokerRefreshTest, WhileTheVendorWantsSilenceTheOldOneIsServedToItsEnd) {
+  StartWithOne();
+  ExchangeOutcome limited = FakeFailure(ExchangeFailure::kRateLimited);
+  limited.error.retry_after = seconds(3000);
+  kv_->answers.assign(1, limited);
+  clock_.Advance(seconds(580));
+  EXPECT_EQ(SecretOf(Get(Query(milliseconds(500)))), "secret-1") << "the first gets the answer";
+  EXPECT_EQ(SecretOf(Get()), "secret-1") << "the second finds it remembered";
+  EXPECT_EQ(kv_->exchanges, 2);
+  clock_.Advance(seconds(21));
+  const BrokerAnswer answer = Get();
+  EXPECT_FALSE(answer.issued);
+  EXPECT_EQ(answer.refusal.code, Code::kResourceExhausted);
+}
+
 TEST_F(BrokerRefreshTest, APermanentNoEndsRefreshingAndTheOldOneLastsItsTime) {
   StartWithOne();
   kv_->answers.assign(1, FakeFailure(ExchangeFailure::kPolicyDenied));
