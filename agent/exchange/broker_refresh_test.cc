@@ -107,6 +107,19 @@ TEST_F(BrokerRefreshTest, APermanentNoEndsRefreshingAndTheOldOneLastsItsTime) {
   EXPECT_EQ(kv_->exchanges, 2);
 }
 
+TEST_F(BrokerRefreshTest, ANoWithoutAReasonIsAskedAgain) {
+  StartWithOne();
+  kv_->answers.assign(2, FakeFailure(ExchangeFailure::kOpaqueDenied));
+  RefreshByUse(2);
+  clock_.Advance(seconds(29));
+  EXPECT_EQ(SecretOf(Get()), "secret-1");
+  EXPECT_EQ(kv_->exchanges, 3) << "the no is believed for 30 seconds";
+  clock_.Advance(seconds(2));
+  EXPECT_EQ(SecretOf(Get()), "secret-1");
+  WaitUntil([this] { return kv_->exchanges == 4 && kv_->running == 0; });
+  WaitUntil([this] { return SecretOf(Get()) == "secret-4"; });
+}
+
 TEST_F(BrokerRefreshTest, AVendorsNoEndsAServedCredentialAtItsExpiry) {
   StartWithOne();
   clock_.Advance(seconds(575));

@@ -112,7 +112,7 @@ void Broker::Core::Land(CredentialSlot& slot, const ExchangeResult& result) {
     if (!slot.refresh_backoff) {
       slot.refresh_backoff.emplace(options_.refresh_retry);
     }
-    slot.refresh_at = result.may_pass
+    slot.refresh_at = result.may_pass || result.opaque
                           ? now + std::max(slot.refresh_backoff->Next(), result.remember)
                           : WallTime::max();
   }

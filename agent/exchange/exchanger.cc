@@ -216,6 +216,7 @@ ExchangeResult Exchanger::GiveUp(const ExchangeOrder& order,
                                     request);
   result.refusal.fix = FixOf(error.failure);
   result.may_pass = MayPass(error.failure);
+  result.opaque = error.failure == ExchangeFailure::kOpaqueDenied;
   result.remember = remember;
   if (remember.count() > 0) {
     result.refusal.retry_at = clock_.Now() + remember;

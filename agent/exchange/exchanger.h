@@ -52,6 +52,9 @@ struct ExchangeResult {
   /// The failure may pass by itself, so a credential that is still valid goes on being served and
   /// refreshed.
   bool may_pass = false;
+  /// The vendor says no without a reason, which may be its clock or its copy of the keys: callers
+  /// are refused, but refreshing goes on.
+  bool opaque = false;
   /// The audit log failed: nothing may be handed out, not even a credential from before.
   bool unlogged = false;
   /// `credential` came of a renewal.
