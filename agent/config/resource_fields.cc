@@ -7,19 +7,22 @@
 
 namespace credence {
 
-using std::chrono_literals::operator""ms;
-
 namespace {
 
 /// Far more than any adapter has; repeats are searched for one by one.
 constexpr std::size_t kMaxSettings = 200;
+/// Less is used up on the way to the vendor and back.
+constexpr auto kLeastMaxTtl = std::chrono::seconds(10);
 
 }  // namespace
 
 std::optional<std::chrono::milliseconds> ReadMaxTtl(Section& spec) {
   const auto ttl = spec.Duration("max_ttl");
-  if (ttl && ttl->value <= 0ms) {
-    spec.Add(ttl->place, "expected more than zero");
+  if (ttl && ttl->value < kLeastMaxTtl) {
+    spec.Add(ttl->place,
+             fmt::format("expected at least {}, found {}",
+                         FormatDuration(kLeastMaxTtl),
+                         FormatDuration(ttl->value)));
   }
   return ttl ? std::optional(ttl->value) : std::nullopt;
 }

@@ -16,6 +16,7 @@ std::optional<Section> RequiredBlock(Section& section,
                                      std::string_view key,
                                      std::string_view expected);
 
+/// At least ten seconds.
 std::optional<std::chrono::milliseconds> ReadMaxTtl(Section& spec);
 std::optional<SpiffeId> ReadSpiffeId(Section& subject);
 SelectorSet ReadSelectors(Section& subject);

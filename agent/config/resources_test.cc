@@ -159,7 +159,7 @@ TEST(ResourcesTest, AllMistakesOfAllDocumentsAreReportedAtOnce) {
   const std::string yaml = R"(apiVersion: credence/v1
 kind: Destination
 metadata: {name: kv, sensitivity: secret}
-spec: {adapter: openba, settings: {address: https://x}, max_ttl: 0s}
+spec: {adapter: openba, settings: {address: https://x}, max_ttl: 9s}
 ---
 apiVersion: credence/v2
 kind: Grant
@@ -182,7 +182,7 @@ metadata: {name: nameless}
           "kv.yaml:4:17: Destination kv: spec.adapter: there is no adapter \"openba\": expected "
           "openbao or anthropic; "
           "did you mean \"openbao\"?",
-          "kv.yaml:4:66: Destination kv: spec.max_ttl: expected more than zero",
+          "kv.yaml:4:66: Destination kv: spec.max_ttl: expected at least 10s, found 9s",
           "kv.yaml:6:13: Grant kv-reader: apiVersion: expected credence/v1, found \"credence/v2\"",
           "kv.yaml:8:38: Grant kv-reader: metadata.expires: expected a date 2027-03-01 or a time "
           "2027-03-01T12:00:00Z, found \"tomorrow\"",

@@ -45,6 +45,15 @@ BrokerRefusal Changed(const std::string& destination) {
       .fix = "ask again"};
 }
 
+BrokerRefusal TooLate(const std::string& destination) {
+  return BrokerRefusal{
+      .code = Code::kUnavailable,
+      .fact = fmt::format("the exchange with destination {} took longer than max_ttl lets a "
+                          "credential live",
+                          destination),
+      .fix = "ask again; if it stays so, set a longer max_ttl on the grant or the destination"};
+}
+
 /// A name that a grant would never hold, whatever a caller sends.
 constexpr std::size_t kMaxDestinationName = 253;
 
@@ -287,7 +296,8 @@ Task<BrokerAnswer> Broker::Core::Finish(Request request,
     co_return std::move(request.answer);
   }
   if (slot->Life().expires_at <= clock_.Now()) {
-    request.answer.refusal = result.refusal;
+    request.answer.refusal =
+        result.credential ? TooLate(request.query.destination) : result.refusal;
     co_return std::move(request.answer);
   }
   request.answer.issued = Issue(*slot, *decision.allowed);

@@ -155,6 +155,17 @@ TEST_F(BrokerTest, TheGrantsLimitCapsTheLife) {
             FormatRfc3339(answer.issued->expires_at));
 }
 
+TEST_F(BrokerTest, AnExchangeThatTakesLongerThanTheLimitIsARefusalThatSaysSo) {
+  resources_.grants[0].max_ttl = seconds(10);
+  kv_->took = seconds(11);
+  Make();
+  const BrokerAnswer answer = Get();
+  EXPECT_FALSE(answer.issued);
+  EXPECT_EQ(answer.refusal.code, Code::kUnavailable);
+  EXPECT_THAT(answer.refusal.fact, HasSubstr("took longer than max_ttl"));
+  EXPECT_THAT(answer.refusal.fix, HasSubstr("longer max_ttl"));
+}
+
 TEST_F(BrokerTest, CallersWithAnotherLimitGetACredentialOfTheirOwn) {
   resources_.grants[0].selectors = SelectorSet({Selector{"unix", "uid:1"}});
   GrantResource limited = resources_.grants[0];

@@ -65,7 +65,7 @@ class FakeDestination final : public Destination {
     const std::string secret = fmt::format("secret-{}", exchanges + renewals);
     credential->fields["token"] = std::make_shared<const SecretBytes>(SecretBytes::CopyOf(secret));
     credential->primary_field = "token";
-    credential->issued_at = clock->Now();
+    credential->issued_at = clock->Now() - took;
     credential->expires_at = credential->issued_at + life;
     credential->renewable = renewable;
     credential->accessor = renewable ? "accessor" : "";
@@ -80,6 +80,8 @@ class FakeDestination final : public Destination {
   std::vector<std::string> names = {"role"};
   const Clock* clock = nullptr;
   std::chrono::milliseconds life{600'000};
+  /// How long ago credentials were asked for when they come; their life counts from then.
+  std::chrono::milliseconds took{0};
   std::chrono::milliseconds delay{0};
   bool hangs = false;
   bool renewable = false;
