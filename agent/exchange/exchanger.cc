@@ -105,6 +105,13 @@ std::string_view FixOf(ExchangeFailure failure) {
   return "";
 }
 
+/// What the vendor asked of all of us, for one more call.
+ExchangeError AskedForSilence(SteadyTime::duration left) {
+  return ExchangeError{.failure = ExchangeFailure::kRateLimited,
+                       .message = "it asked for no calls until then",
+                       .retry_after = std::chrono::ceil<std::chrono::seconds>(left)};
+}
+
 AuditEvent ExchangeEvent(const ExchangeOrder& order, std::string action, WallTime now) {
   AuditEvent event;
   event.kind = AuditKind::kExchange;
@@ -138,6 +145,11 @@ class Exchanger::Trial {
 
   void End(const ExchangeOutcome& outcome, SteadyTime now) {
     const auto gate = std::exchange(gate_, nullptr);
+    if (outcome.error.retry_after) {
+      const auto asked = std::clamp<std::chrono::seconds>(
+          *outcome.error.retry_after, std::chrono::seconds(0), kMaxRetryAfter);
+      gate->not_before = std::max(gate->not_before, now + asked);
+    }
     const bool away = !outcome.credential && outcome.error.failure == ExchangeFailure::kUnavailable;
     if (away) {
       gate->circuit.Failed(now);
@@ -236,6 +248,9 @@ Task<Exchanger::Attempted> Exchanger::Attempt(ExchangeOrder order, Deadline dead
                                                                    permit.error().message())}};
   }
   const SteadyTime now = clock_.SteadyNow();
+  if (now < gate->not_before) {
+    co_return Attempted{.error = AskedForSilence(gate->not_before - now)};
+  }
   if (!gate->circuit.Allow(now)) {
     const auto wait =
         std::max(gate->circuit.next_trial() - now, SteadyTime::duration(std::chrono::seconds(1)));

@@ -64,9 +64,9 @@ struct ExchangeResult {
 };
 
 /// Makes calls to vendors: at most so many to one destination at a time, none while its circuit is
-/// open, each with a JWT-SVID that was never sent before and that fits what the destination asks
-/// for, each in the audit log before its credential is returned, again as the class of failure
-/// says. Threads: core thread. References outlive it.
+/// open or before the time that a Retry-After named, each with a JWT-SVID that was never sent
+/// before and that fits what the destination asks for, each in the audit log before its credential
+/// is returned, again as the class of failure says. Threads: core thread. References outlive it.
 class Exchanger {
  public:
   struct Options {
@@ -98,6 +98,8 @@ class Exchanger {
   struct Gate {
     CallSlots slots;
     Circuit circuit;
+    /// Until when the vendor wants no calls from anyone (Retry-After).
+    SteadyTime not_before{};
   };
   class Trial;
   struct Attempted {

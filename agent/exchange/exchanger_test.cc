@@ -28,11 +28,12 @@ class ExchangerTest : public testing::Test {
     options_.retry.propagation_wait = milliseconds(5);
   }
 
-  ExchangeResult Run(milliseconds patience = seconds(5)) {
+  ExchangeResult Run(milliseconds patience = seconds(5),
+                     const std::string& id = "spiffe://example.org/web") {
     if (!exchanger_) {
       exchanger_.emplace(clock_, jwts_, audit_, options_);
     }
-    ExchangeOrder order{.identity = {*SpiffeId::Parse("spiffe://example.org/web"), "entry-1"}};
+    ExchangeOrder order{.identity = {*SpiffeId::Parse(id), "entry-1"}};
     order.decision_id = "d-1";
     order.destination = "kv";
     order.target = vendor_;
@@ -165,6 +166,23 @@ TEST_F(ExchangerTest, ALongerRetryAfterIsToldAndRemembered) {
   EXPECT_GT(*result.refusal.retry_at, clock_.Now() + seconds(50));
   EXPECT_EQ(result.remember, seconds(60));
   EXPECT_EQ(vendor_->exchanges, 1);
+}
+
+TEST_F(ExchangerTest, ARetryAfterCountsForEveryIdentity) {
+  ExchangeOutcome limited = FakeFailure(ExchangeFailure::kRateLimited);
+  limited.error.retry_after = seconds(60);
+  vendor_->answers = {limited};
+  Run(seconds(2));
+  const ExchangeResult other = Run(seconds(2), "spiffe://example.org/other");
+  EXPECT_EQ(other.refusal.code, Code::kResourceExhausted);
+  EXPECT_TRUE(other.may_pass);
+  ASSERT_TRUE(other.refusal.retry_at);
+  EXPECT_GT(*other.refusal.retry_at, clock_.Now() + seconds(50));
+  EXPECT_GT(other.remember, seconds(50));
+  EXPECT_EQ(vendor_->exchanges, 1);
+  EXPECT_THAT(audit_.events, SizeIs(1)) << "no call, no line";
+  exchanger_->Forget("kv");
+  EXPECT_TRUE(Run(seconds(2)).credential) << "a changed destination starts anew";
 }
 
 TEST_F(ExchangerTest, AnExpiredCredentialIsABadAnswer) {

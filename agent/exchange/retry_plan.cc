@@ -11,8 +11,6 @@ using std::chrono::milliseconds;
 constexpr std::size_t kMaxWaits = 3;
 /// Lets a vendor breathe whose answers make no sense.
 constexpr milliseconds kShortMemory(5'000);
-/// Nobody waits longer than this for a vendor, whatever it asks for.
-constexpr std::chrono::hours kMaxRetryAfter(24);
 
 milliseconds AskedWait(const ExchangeError& error) {
   const auto asked = std::clamp<std::chrono::seconds>(

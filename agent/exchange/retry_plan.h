@@ -9,6 +9,9 @@
 
 namespace credence {
 
+/// Nobody waits longer than this for a vendor, whatever it asks for.
+inline constexpr std::chrono::hours kMaxRetryAfter(24);
+
 /// Decides after each failed attempt of one exchange whether there is another and when. Every
 /// further attempt spends a fresh JWT-SVID. Source: destinations reference 0.2.
 class RetryPlan {
