@@ -30,7 +30,7 @@ struct AuditSubject {
 };
 
 enum class AuditKind {
-  /// May this caller have a credential? One for each request.
+  /// May this caller have a credential? One for each request, and another if the answer changed.
   kDecision,
   /// A call to a vendor: exchange, renew or revoke. One for each attempt.
   kExchange,
@@ -43,6 +43,9 @@ struct AuditEvent {
   AuditKind kind = AuditKind::kDecision;
   WallTime time;
   std::string decision_id;
+  /// One exchange with all its attempts; also on the decisions that waited for it and on those that
+  /// were answered with its credential or its refusal from the cache.
+  std::string exchange_id;
   AuditResult result = AuditResult::kDenied;
   AuditSubject subject;
   std::string destination;

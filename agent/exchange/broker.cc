@@ -123,6 +123,7 @@ AuditEvent Broker::Core::DecisionEvent(const Request& request) const {
   event.kind = AuditKind::kDecision;
   event.time = clock_.Now();
   event.decision_id = request.answer.decision_id;
+  event.exchange_id = request.exchange_id;
   event.subject = request.query.subject;
   event.destination = request.query.destination;
   event.action = "get";
@@ -148,38 +149,61 @@ Task<BrokerAnswer> Broker::Core::Refuse(Request request, PolicyRefusal refusal) 
 }
 
 Task<BrokerAnswer> Broker::Core::Allow(Request request, Allowance allowance) {
-  auto slot = cache_.Find(KeyOf(allowance, request.query.parameters));
-  if (slot && !slot->MadeFor(*allowance.destination)) {
-    slot = nullptr;
-  }
+  const auto found =
+      cache_.FindOrAdd(KeyOf(allowance, request.query.parameters), *allowance.destination);
+  const std::shared_ptr<CredentialSlot> slot = found.ok() ? *found : nullptr;
   std::optional<IssuedCredential> issued;
   if (slot) {
     issued = FromCache(*slot, allowance, request.query.min_ttl);
   }
-  const bool denied = !issued && slot && slot->DeniedAt(clock_.SteadyNow());
-  if (denied) {
+  // Decided on now, so that the line of this decision names the exchange that answers it.
+  std::shared_ptr<Flight> flight;
+  std::string failure;
+  if (slot == nullptr) {
+    request.answer.refusal = {.code = found.error().code(), .fact = found.error().message()};
+    failure = found.error().message();
+  } else if (issued) {
+    request.exchange_id = slot->exchange_id;
+  } else if (slot->DeniedAt(clock_.SteadyNow())) {
     request.answer.refusal = slot->denial->refusal;
+    request.exchange_id = slot->denial->exchange_id;
+    failure = fmt::format("the vendor's answer is remembered: {}", slot->denial->refusal.fact);
+  } else {
+    flight = PlanFlight(*slot);
+    request.exchange_id = flight->id;
   }
   AuditEvent event = AllowedEvent(request, allowance, issued);
-  if (denied) {
+  if (!failure.empty()) {
     event.result = AuditResult::kFailed;
-    event.reason +=
-        fmt::format("; the vendor's answer is remembered: {}", request.answer.refusal.fact);
+    event.reason += "; " + failure;
   }
   const auto written = co_await audit_.Write(std::move(event));
   if (!written.ok()) {
     request.answer.refusal = AuditRefusal(written.error());
     co_return std::move(request.answer);
   }
+  if (flight) {
+    co_return co_await AwaitExchange(std::move(request), std::move(allowance), slot, flight);
+  }
   if (issued) {
     NoteUse(*slot, request, allowance);
     RefreshIfDue(slot, clock_.Now());
     request.answer.issued = std::move(issued);
   }
-  if (denied || request.answer.issued) {
-    co_return std::move(request.answer);
+  co_return std::move(request.answer);
+}
+
+std::shared_ptr<Flight> Broker::Core::PlanFlight(CredentialSlot& slot) {
+  if (slot.flight) {
+    return slot.flight;
   }
-  co_return co_await AwaitExchange(std::move(request), std::move(allowance));
+  if (auto planned = slot.planned.lock()) {
+    return planned;
+  }
+  auto flight = std::make_shared<Flight>();
+  flight->id = RandomUuid();
+  slot.planned = flight;
+  return flight;
 }
 
 AuditEvent Broker::Core::AllowedEvent(const Request& request,
@@ -203,6 +227,7 @@ void Broker::Core::NoteUse(CredentialSlot& slot,
                            const Allowance& allowance) {
   slot.last_order = ExchangeOrder{.subject = request.query.subject,
                                   .decision_id = request.answer.decision_id,
+                                  .exchange_id = "",
                                   .grant = allowance.grant->name,
                                   .identity = allowance.identity,
                                   .destination = allowance.destination->name,
@@ -242,26 +267,20 @@ IssuedCredential Broker::Core::Issue(const CredentialSlot& slot, const Allowance
       .grant = allowance.grant->name};
 }
 
-Task<BrokerAnswer> Broker::Core::AwaitExchange(Request request, Allowance allowance) {
+Task<BrokerAnswer> Broker::Core::AwaitExchange(Request request,
+                                               Allowance allowance,
+                                               std::shared_ptr<CredentialSlot> slot,
+                                               std::shared_ptr<Flight> flight) {
   const bool changed = resources_.value() != request.snapshot;
   if (stopping_ || changed) {
     request.answer.refusal = stopping_ ? Stopping() : Changed(request.query.destination);
     co_return std::move(request.answer);
   }
-  const auto found =
-      cache_.FindOrAdd(KeyOf(allowance, request.query.parameters), *allowance.destination);
-  if (!found.ok()) {
-    request.answer.refusal = {.code = found.error().code(), .fact = found.error().message()};
-    co_return std::move(request.answer);
-  }
-  const std::shared_ptr<CredentialSlot>& slot = *found;
   NoteUse(*slot, request, allowance);
-  // Another caller's exchange may have landed while this decision was written to the log.
-  request.answer.issued = FromCache(*slot, allowance, request.query.min_ttl);
-  if (request.answer.issued) {
-    co_return std::move(request.answer);
+  // It may have landed while this decision was written to the log.
+  if (!flight->landed.is_set()) {
+    Board(slot, flight, request.query.deadline);
   }
-  const auto flight = JoinFlight(slot, request.query.deadline);
   const bool landed = co_await flight->landed.Wait(request.query.deadline);
   if (!landed) {
     request.answer.refusal = {
@@ -278,14 +297,14 @@ Task<BrokerAnswer> Broker::Core::Finish(Request request,
                                         std::shared_ptr<Flight> flight) {
   const ExchangeResult& result = flight->result;
   // While a vendor is away, what it gave before is better than nothing.
-  const bool old_will_do = result.may_pass && !result.unlogged;
-  if (!slot->credential || (!result.credential && !old_will_do)) {
+  const bool old_will_do = slot->credential && result.may_pass && !result.unlogged;
+  if (!result.credential && !old_will_do) {
     request.answer.refusal = result.refusal;
     co_return std::move(request.answer);
   }
   // The caller may have lost its grant while it waited.
   request.snapshot = resources_.value();
-  Decision decision = Decide(Of(request.snapshot), request.policy, Context());
+  Decision decision = Decide(Current(), request.policy, Context());
   if (!decision.allowed) {
     co_return co_await Refuse(std::move(request), std::move(decision.refusal));
   }
@@ -295,12 +314,23 @@ Task<BrokerAnswer> Broker::Core::Finish(Request request,
     request.answer.refusal = Changed(request.query.destination);
     co_return std::move(request.answer);
   }
-  if (slot->Life().expires_at <= clock_.Now()) {
+  if (!slot->credential || slot->Life().expires_at <= clock_.Now()) {
     request.answer.refusal =
         result.credential ? TooLate(request.query.destination) : result.refusal;
     co_return std::move(request.answer);
   }
-  request.answer.issued = Issue(*slot, *decision.allowed);
+  std::optional<IssuedCredential> issued = Issue(*slot, *decision.allowed);
+  if (!result.credential) {
+    // The line of the decision names the exchange that has failed.
+    request.exchange_id = slot->exchange_id;
+    AuditEvent event = AllowedEvent(request, *decision.allowed, issued);
+    const auto written = co_await audit_.Write(std::move(event));
+    if (!written.ok()) {
+      request.answer.refusal = AuditRefusal(written.error());
+      co_return std::move(request.answer);
+    }
+  }
+  request.answer.issued = std::move(issued);
   co_return std::move(request.answer);
 }
 

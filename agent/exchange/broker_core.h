@@ -39,6 +39,8 @@ class Broker::Core {
     PolicyQuery policy;
     /// Keeps what the decision points to.
     SharedResources snapshot;
+    /// What it is answered with, as far as that is known.
+    std::string exchange_id;
     BrokerAnswer answer;
   };
 
@@ -46,7 +48,10 @@ class Broker::Core {
   BrokerRefusal RefuseFlood(uid_t uid);
   Task<BrokerAnswer> Refuse(Request request, PolicyRefusal refusal);
   Task<BrokerAnswer> Allow(Request request, Allowance allowance);
-  Task<BrokerAnswer> AwaitExchange(Request request, Allowance allowance);
+  Task<BrokerAnswer> AwaitExchange(Request request,
+                                   Allowance allowance,
+                                   std::shared_ptr<CredentialSlot> slot,
+                                   std::shared_ptr<Flight> flight);
   Task<BrokerAnswer> Finish(Request request,
                             std::shared_ptr<CredentialSlot> slot,
                             std::shared_ptr<Flight> flight);
@@ -55,6 +60,9 @@ class Broker::Core {
   AuditEvent AllowedEvent(const Request& request,
                           const Allowance& allowance,
                           const std::optional<IssuedCredential>& cached) const;
+  /// The flight that a request without a cached answer will wait for: the one under way or the
+  /// next.
+  static std::shared_ptr<Flight> PlanFlight(CredentialSlot& slot);
   void NoteUse(CredentialSlot& slot, const Request& request, const Allowance& allowance);
   /// nullopt if the vendor has to be asked, or has just said no.
   std::optional<IssuedCredential> FromCache(const CredentialSlot& slot,
@@ -71,7 +79,10 @@ class Broker::Core {
   PolicyContext Context() const { return {.now = clock_.Now(), .agent_id = agent_id_}; }
 
   // Exchanges and upkeep.
-  std::shared_ptr<Flight> JoinFlight(const std::shared_ptr<CredentialSlot>& slot, Deadline callers);
+  /// Starts `flight`, which was planned for `slot`, or has it wait for one more caller.
+  void Board(const std::shared_ptr<CredentialSlot>& slot,
+             const std::shared_ptr<Flight>& flight,
+             Deadline callers);
   Task<void> RunFlight(std::shared_ptr<CredentialSlot> slot,
                        std::shared_ptr<Flight> flight,
                        ExchangeOrder order);

@@ -55,6 +55,8 @@ TEST_F(BrokerRefreshTest, ARefreshReplacesTheCredentialAndIsLogged) {
   EXPECT_EQ(kv_->exchanges, 2);
   EXPECT_EQ(SecretOf(Get()), "secret-2");
   ASSERT_THAT(audit_.OfKind(AuditKind::kExchange), SizeIs(2));
+  EXPECT_EQ(audit_.OfKind(AuditKind::kExchange)[1].exchange_id,
+            audit_.OfKind(AuditKind::kDecision)[2].exchange_id);
   EXPECT_EQ(audit_.OfKind(AuditKind::kExchange)[1].decision_id,
             audit_.OfKind(AuditKind::kDecision)[1].decision_id);
 }
@@ -77,6 +79,8 @@ TEST_F(BrokerRefreshTest, WhileTheVendorIsAwayTheOldOneIsServedToItsEnd) {
   RefreshByUse(4);
   clock_.Advance(seconds(140));
   EXPECT_EQ(SecretOf(Get()), "secret-1") << "in the margin, after a failed exchange";
+  EXPECT_TRUE(audit_.events.back().from_cache) << "the log says which credential it was";
+  EXPECT_EQ(audit_.events.back().exchange_id, audit_.OfKind(AuditKind::kExchange)[0].exchange_id);
   clock_.Advance(seconds(11));
   EXPECT_FALSE(Get().issued);
 }

@@ -69,6 +69,7 @@ TEST_F(BrokerTest, ASecondRequestIsAnsweredFromTheCacheWithADecisionOfItsOwn) {
   EXPECT_NE(first.decision_id, second.decision_id);
   ASSERT_THAT(audit_.OfKind(AuditKind::kDecision), SizeIs(2));
   EXPECT_TRUE(audit_.events.back().from_cache);
+  EXPECT_EQ(audit_.events.back().exchange_id, audit_.OfKind(AuditKind::kExchange)[0].exchange_id);
 }
 
 TEST_F(BrokerTest, AHundredCallersShareOneExchange) {
@@ -87,7 +88,46 @@ TEST_F(BrokerTest, AHundredCallersShareOneExchange) {
   EXPECT_EQ(kv_->exchanges, 1);
   EXPECT_EQ(jwts_.fetches, 1);
   EXPECT_THAT(audit_.OfKind(AuditKind::kDecision), SizeIs(100));
-  EXPECT_THAT(audit_.OfKind(AuditKind::kExchange), SizeIs(1));
+  ASSERT_THAT(audit_.OfKind(AuditKind::kExchange), SizeIs(1));
+  const std::string id = audit_.OfKind(AuditKind::kExchange)[0].exchange_id;
+  EXPECT_NE(id, "");
+  for (const AuditEvent& decision : audit_.OfKind(AuditKind::kDecision)) {
+    EXPECT_EQ(decision.exchange_id, id) << "an auditor can join them";
+  }
+}
+
+TEST_F(BrokerTest, ANoThatComesWhileADecisionIsWrittenIsItsAnswer) {
+  kv_->delay = milliseconds(50);
+  kv_->answers = {FakeFailure(ExchangeFailure::kPolicyDenied)};
+  Broker& broker = Make();
+  TaskGroup group(io_.get_executor());
+  std::vector<BrokerAnswer> answers;
+  group.Spawn("get", GetInto(broker, Query(), answers));
+  WaitUntil([this] { return kv_->running == 1; });
+  audit_.slow = std::make_shared<Latch>();
+  group.Spawn("get", GetInto(broker, Query(), answers));
+  WaitUntil([&answers] { return answers.size() == 1; });
+  audit_.slow->Set();
+  WaitFor(group);
+  ASSERT_THAT(answers, SizeIs(2));
+  EXPECT_EQ(answers[1].refusal.fact, answers[0].refusal.fact);
+  EXPECT_EQ(kv_->exchanges, 1);
+  const auto decisions = audit_.OfKind(AuditKind::kDecision);
+  ASSERT_THAT(decisions, SizeIs(2));
+  EXPECT_EQ(decisions[1].exchange_id, audit_.OfKind(AuditKind::kExchange)[0].exchange_id);
+}
+
+TEST_F(BrokerTest, ACallerThatLeavesWhileItsDecisionIsWrittenLeavesNoExchangeBehind) {
+  Broker& broker = Make();
+  audit_.slow = std::make_shared<Latch>();
+  TaskGroup group(io_.get_executor());
+  std::vector<BrokerAnswer> answers;
+  group.Spawn("get", GetInto(broker, Query(), answers));
+  Wait(milliseconds(1));
+  RunTask(io_, group.Stop());
+  audit_.slow = nullptr;
+  EXPECT_EQ(SecretOf(Get()), "secret-1");
+  EXPECT_EQ(kv_->exchanges, 1);
 }
 
 TEST_F(BrokerTest, OtherParametersAreAnotherCredential) {
@@ -219,6 +259,7 @@ TEST_F(BrokerTest, AVendorsNoIsRemembered) {
   EXPECT_FALSE(second.issued);
   EXPECT_EQ(kv_->exchanges, 1);
   EXPECT_EQ(audit_.events.back().result, AuditResult::kFailed);
+  EXPECT_EQ(audit_.events.back().exchange_id, audit_.events.front().exchange_id);
 }
 
 TEST_F(BrokerTest, AHangingVendorHoldsUpNoOther) {

@@ -55,19 +55,19 @@ Task<void> Broker::Core::Stop() {
   co_await running_.Stop();
 }
 
-std::shared_ptr<Flight> Broker::Core::JoinFlight(const std::shared_ptr<CredentialSlot>& slot,
-                                                 Deadline callers) {
-  if (slot->flight) {
-    auto& patience = *slot->flight->patience;
+void Broker::Core::Board(const std::shared_ptr<CredentialSlot>& slot,
+                         const std::shared_ptr<Flight>& flight,
+                         Deadline callers) {
+  if (flight->patience) {
+    auto& patience = *flight->patience;
     patience.callers = Deadline::At(std::max(patience.callers.time(), callers.time()));
-    return slot->flight;
+    return;
   }
-  auto flight = std::make_shared<Flight>();
   flight->patience = std::make_shared<ExchangePatience>(
       ExchangePatience{.callers = callers, .end = Deadline::After(options_.exchange_timeout)});
   slot->flight = flight;
+  slot->planned.reset();
   running_.Spawn("credential exchange", RunFlight(slot, flight, *slot->last_order));
-  return flight;
 }
 
 Task<void> Broker::Core::RunFlight(std::shared_ptr<CredentialSlot> slot,
@@ -75,8 +75,10 @@ Task<void> Broker::Core::RunFlight(std::shared_ptr<CredentialSlot> slot,
                                    ExchangeOrder order) {
   const Landing landing(slot, flight);
   order.renew = RenewableOf(*slot);
+  order.exchange_id = flight->id;
   ExchangeResult result = co_await exchanger_.Run(std::move(order), flight->patience);
   flight->result = std::move(result);
+  flight->result.exchange_id = flight->id;
   Land(*slot, flight->result);
 }
 
@@ -101,6 +103,7 @@ void Broker::Core::Land(CredentialSlot& slot, const ExchangeResult& result) {
     // The first callers of an exchange count as users; those of a refresh are yet to come.
     slot.used_since_refresh = slot.credential == nullptr;
     slot.credential = result.credential;
+    slot.exchange_id = result.exchange_id;
     slot.denial.reset();
     slot.refresh_backoff.reset();
     slot.refresh_at = slot.Life().RefreshAt(Spread());
@@ -175,7 +178,7 @@ WallTime Broker::Core::Tend() {
   const SteadyTime steady_now = clock_.SteadyNow();
   cache_.EraseIf([&](const CredentialSlot& slot) {
     const bool over = !slot.credential || slot.credential->expires_at <= now;
-    return over && !slot.flight && !slot.DeniedAt(steady_now);
+    return over && !slot.busy() && !slot.DeniedAt(steady_now);
   });
   WallTime due = WallTime::max();
   cache_.ForEach([&](const std::shared_ptr<CredentialSlot>& slot) {
@@ -208,7 +211,7 @@ void Broker::Core::RefreshIfDue(const std::shared_ptr<CredentialSlot>& slot, Wal
     slot->refresh_at = WallTime::max();
     return;
   }
-  JoinFlight(slot, Deadline::After(options_.exchange_timeout));
+  Board(slot, PlanFlight(*slot), Deadline::After(options_.exchange_timeout));
 }
 
 }  // namespace credence

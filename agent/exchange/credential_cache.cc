@@ -7,11 +7,6 @@
 
 namespace credence {
 
-std::shared_ptr<CredentialSlot> CredentialCache::Find(const CredentialKey& key) const {
-  const auto found = slots_.find(key);
-  return found == slots_.end() ? nullptr : found->second;
-}
-
 bool CredentialCache::Holds(const CredentialSlot& slot) const {
   const auto found = slots_.find(slot.key);
   return found != slots_.end() && found->second.get() == &slot;
@@ -21,7 +16,7 @@ CredentialCache::Slots::iterator CredentialCache::LeastRecentlyUsed(Slots::itera
                                                                     Slots::iterator to) const {
   auto oldest = to;
   for (auto slot = from; slot != to; ++slot) {
-    const bool idle = !slot->second->flight;
+    const bool idle = !slot->second->busy();
     if (idle && (oldest == to || slot->second->last_used < oldest->second->last_used)) {
       oldest = slot;
     }

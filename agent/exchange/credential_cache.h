@@ -30,8 +30,11 @@ struct CredentialKey {
   auto operator<=>(const CredentialKey&) const = default;
 };
 
-/// An exchange under way and those who wait for it.
+/// An exchange, planned or under way, and those who wait for it.
 struct Flight {
+  /// Its name in the audit log.
+  std::string id;
+  /// Null until it starts.
   std::shared_ptr<ExchangePatience> patience;
   ExchangeResult result;
   Latch landed;
@@ -45,9 +48,14 @@ struct CredentialSlot {
   Settings settings;
 
   SharedCredential credential;
+  /// The exchange that brought it.
+  std::string exchange_id;
   /// Life of what the last exchange gave; renewals may give less.
   WallTime::duration exchanged_life{0};
+  /// Under way.
   std::shared_ptr<Flight> flight;
+  /// The next one, as long as requests whose decisions are being written to the log count on it.
+  std::weak_ptr<Flight> planned;
   /// A vendor's "no" that is still believed.
   std::optional<ExchangeResult> denial;
   SteadyTime denied_until{};
@@ -63,23 +71,22 @@ struct CredentialSlot {
   CredentialLife Life() const {
     return {credential->issued_at, LimitedExpiry(*credential, key.max_ttl)};
   }
+  bool busy() const { return flight || !planned.expired(); }
   bool DeniedAt(SteadyTime now) const { return denial && now < denied_until; }
   bool MadeFor(const DestinationResource& destination) const {
     return adapter == destination.adapter && settings == destination.settings;
   }
 };
 
-/// Slots by key, bounded; the least recently used one without a flight goes first.
+/// Slots by key, bounded; the least recently used one that is not busy goes first.
 /// Threads: core thread. Slots are shared: one that was dropped lives on for those who hold it.
 class CredentialCache {
  public:
   CredentialCache(std::size_t max_slots, std::size_t max_per_identity)
       : max_slots_(max_slots), max_per_identity_(max_per_identity) {}
 
-  /// nullptr if there is none.
-  std::shared_ptr<CredentialSlot> Find(const CredentialKey& key) const;
   /// A slot for this destination as it is now; one that was made for another state of it is
-  /// replaced. Errors: kResourceExhausted if every slot has an exchange under way.
+  /// replaced. Errors: kResourceExhausted if every slot is busy.
   Result<std::shared_ptr<CredentialSlot>> FindOrAdd(const CredentialKey& key,
                                                     const DestinationResource& destination);
   bool Holds(const CredentialSlot& slot) const;

@@ -117,6 +117,7 @@ AuditEvent ExchangeEvent(const ExchangeOrder& order, std::string action, WallTim
   event.kind = AuditKind::kExchange;
   event.time = now;
   event.decision_id = order.decision_id;
+  event.exchange_id = order.exchange_id;
   event.subject = order.subject;
   event.destination = order.destination;
   event.grant = order.grant;

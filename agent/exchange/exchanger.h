@@ -28,6 +28,7 @@ struct ExchangeOrder {
   /// For the audit log.
   AuditSubject subject;
   std::string decision_id;
+  std::string exchange_id;
   std::string grant;
   HeldIdentity identity;
   std::string destination;
@@ -46,6 +47,7 @@ struct ExchangePatience {
 };
 
 struct ExchangeResult {
+  std::string exchange_id;
   /// Null: `refusal` says why.
   SharedCredential credential;
   BrokerRefusal refusal;

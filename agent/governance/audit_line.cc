@@ -296,6 +296,7 @@ std::string EncodeAuditLine(const AuditEvent& event) {
   line["kind"] = AuditKindName(event.kind);
   line["result"] = AuditResultName(event.result);
   Add(line, "decision_id", event.decision_id);
+  Add(line, "exchange_id", event.exchange_id);
   Add(line, "action", event.action);
   Add(line, "destination", event.destination);
   Add(line, "grant", event.grant);
@@ -331,6 +332,7 @@ Result<AuditEvent> DecodeAuditLine(std::string_view text) {
   const auto result = members.Take("result", ParseAuditResult(members.Text("result")));
   const auto time = members.Time("time");
   event.decision_id = members.Text("decision_id");
+  event.exchange_id = members.Text("exchange_id");
   event.subject = SubjectOf(members);
   event.destination = members.Text("destination");
   event.grant = members.Text("grant");
@@ -376,6 +378,7 @@ std::string FormatAuditLine(const AuditEvent& event) {
   add("; request ", event.request_id);
   add("; until ", event.expires_at ? FormatRfc3339(*event.expires_at) : "");
   add("", event.from_cache ? "; from cache" : "");
+  add("; exchange ", event.exchange_id);
   add("; decision ", event.decision_id);
   return Printable(line);
 }

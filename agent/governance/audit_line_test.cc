@@ -34,12 +34,14 @@ TEST(AuditLineTest, WhatIsWrittenIsReadBack) {
   event.time = FromUnixSeconds(1'800'000'000) + std::chrono::milliseconds(123);
   event.failure = "OPAQUE_DENIED";
   event.request_id = "req_1";
+  event.exchange_id = "e-1";
   event.expires_at = FromUnixSeconds(1'800'003'600);
   event.from_cache = true;
   const auto read = DecodeAuditLine(EncodeAuditLine(event));
   ASSERT_THAT(read, IsOk());
   EXPECT_EQ(EncodeAuditLine(*read), EncodeAuditLine(event));
   EXPECT_EQ(read->time, event.time);
+  EXPECT_EQ(read->exchange_id, "e-1");
   EXPECT_EQ(read->subject.selectors, event.subject.selectors);
 }
 

@@ -13,6 +13,7 @@
 #include "agent/exchange/audit_event.h"
 #include "agent/exchange/fresh_jwt_source.h"
 #include "base/core/clock.h"
+#include "base/core/latch.h"
 #include "base/core/task.h"
 #include "plugins/contract/destination_adapter.h"
 
@@ -183,6 +184,10 @@ class FakeAudit final : public AuditSink {
     if (error && (!failing_kind || *failing_kind == event.kind)) {
       co_return *error;
     }
+    const std::shared_ptr<Latch> latch = slow;
+    if (latch && event.kind == AuditKind::kDecision) {
+      co_await latch->Wait(Deadline::After(std::chrono::seconds(10)));
+    }
     events.push_back(std::move(event));
     if (on_write) {
       on_write();
@@ -205,6 +210,8 @@ class FakeAudit final : public AuditSink {
   std::optional<AuditKind> failing_kind;
   std::vector<AuditEvent> events;
   std::function<void()> on_write;
+  /// Decisions wait until it is set.
+  std::shared_ptr<Latch> slow;
 };
 
 inline DestinationResource FakeDestinationResource(const std::string& name,
