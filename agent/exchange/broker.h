@@ -15,6 +15,7 @@
 #include "agent/exchange/exchanger.h"
 #include "agent/exchange/fresh_jwt_source.h"
 #include "agent/exchange/policy.h"
+#include "agent/exchange/revoker.h"
 #include "agent/exchange/uid_budget.h"
 #include "base/core/backoff.h"
 #include "base/core/clock.h"
@@ -67,12 +68,14 @@ struct BrokerAnswer {
 /// A decision is in the audit log before its credential leaves, and so is every call to a vendor.
 /// One exchange at a time runs for an (identity, destination, parameters, max_ttl), however many
 /// callers wait; each attempt spends a JWT-SVID that was never sent before. Each destination has
-/// its own limit of calls and its own circuit, so one that hangs costs the others nothing. Threads:
-/// core thread. References outlive the broker.
+/// its own limit of calls and its own circuit, so one that hangs costs the others nothing. A reload
+/// that takes the last grant of a credential away has it revoked at the vendor, if the vendor can.
+/// Threads: core thread. References outlive the broker.
 class Broker {
  public:
   struct Options {
     Exchanger::Options exchange;
+    Revoker::Options revocation;
     /// Longest for one exchange with all its retries. It goes on for the next caller when its
     /// callers have left.
     std::chrono::milliseconds exchange_timeout{60'000};

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -90,6 +91,13 @@ class Broker::Core {
   SharedCredential RenewableOf(const CredentialSlot& slot) const;
   Task<void> FollowResources();
   void ApplyResources();
+  /// nullopt if the slot holds nothing.
+  static std::optional<Revocation> RevocationOf(const CredentialSlot& slot);
+  /// Ends them at their vendors in the background.
+  void Revoke(std::vector<Revocation> revocations);
+  /// An exchange for `slot` has ended after it was dropped; `before` is what it held when that
+  /// began.
+  void RevokeStray(const CredentialSlot& slot, std::optional<Revocation> before, bool renewed);
   Task<void> Maintain();
   /// Refreshes and drops what is due; returns when it wants to run again.
   WallTime Tend();
@@ -101,6 +109,7 @@ class Broker::Core {
   Options options_;
   std::string agent_id_;
   Exchanger exchanger_;
+  Revoker revoker_;
   CredentialCache cache_;
   UidBudget decisions_;
   UidBudget refusals_;

@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <map>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/system/system_error.hpp>
@@ -74,12 +77,49 @@ Task<void> Broker::Core::RunFlight(std::shared_ptr<CredentialSlot> slot,
                                    std::shared_ptr<Flight> flight,
                                    ExchangeOrder order) {
   const Landing landing(slot, flight);
+  std::optional<Revocation> before = RevocationOf(*slot);
   order.renew = RenewableOf(*slot);
   order.exchange_id = flight->id;
   ExchangeResult result = co_await exchanger_.Run(std::move(order), flight->patience);
   flight->result = std::move(result);
   flight->result.exchange_id = flight->id;
   Land(*slot, flight->result);
+  if (!cache_.Holds(*slot)) {
+    RevokeStray(*slot, std::move(before), flight->result.renewed);
+  }
+}
+
+std::optional<Revocation> Broker::Core::RevocationOf(const CredentialSlot& slot) {
+  if (!slot.credential) {
+    return std::nullopt;
+  }
+  Revocation revocation{.order = *slot.last_order, .credential = slot.credential};
+  revocation.order.exchange_id = slot.exchange_id;
+  return revocation;
+}
+
+void Broker::Core::RevokeStray(const CredentialSlot& slot,
+                               std::optional<Revocation> before,
+                               bool renewed) {
+  if (StandingNow(slot) != Standing::kNone || !slot.credential) {
+    return;
+  }
+  std::vector<Revocation> stray = {*RevocationOf(slot)};
+  // A renewed one is the same at the vendor.
+  if (before && before->credential != slot.credential && !renewed) {
+    stray.push_back(*std::move(before));
+  }
+  Revoke(std::move(stray));
+}
+
+void Broker::Core::Revoke(std::vector<Revocation> revocations) {
+  std::map<std::string, std::vector<Revocation>> by_destination;
+  for (Revocation& revocation : revocations) {
+    by_destination[revocation.order.destination].push_back(std::move(revocation));
+  }
+  for (auto& [destination, list] : by_destination) {
+    running_.Spawn("revocation of credentials", revoker_.Run(std::move(list)));
+  }
 }
 
 SharedCredential Broker::Core::RenewableOf(const CredentialSlot& slot) const {
@@ -141,6 +181,14 @@ void Broker::Core::ApplyResources() {
       }
     }
   }
+  std::vector<Revocation> ended;
+  cache_.ForEach([&](const std::shared_ptr<CredentialSlot>& slot) {
+    // One with an exchange under way is seen to when that ends.
+    if (slot->credential && !slot->flight && StandingNow(*slot) == Standing::kNone) {
+      ended.push_back(*RevocationOf(*slot));
+    }
+  });
+  Revoke(std::move(ended));
   cache_.EraseIf([&](const CredentialSlot& slot) {
     return StandingNow(slot) != Standing::kGranted ||
            !slot.MadeFor(*current.FindDestination(slot.key.destination));

@@ -112,6 +112,8 @@ ExchangeError AskedForSilence(SteadyTime::duration left) {
                        .retry_after = std::chrono::ceil<std::chrono::seconds>(left)};
 }
 
+}  // namespace
+
 AuditEvent ExchangeEvent(const ExchangeOrder& order, std::string action, WallTime now) {
   AuditEvent event;
   event.kind = AuditKind::kExchange;
@@ -124,8 +126,6 @@ AuditEvent ExchangeEvent(const ExchangeOrder& order, std::string action, WallTim
   event.action = std::move(action);
   return event;
 }
-
-}  // namespace
 
 bool MayPass(ExchangeFailure failure) {
   return failure == ExchangeFailure::kRateLimited || failure == ExchangeFailure::kUnavailable ||

@@ -135,6 +135,9 @@ class Exchanger {
 /// Whether a failure of this class may pass without anyone changing anything.
 bool MayPass(ExchangeFailure failure);
 
+/// The event of a call to a vendor, without its outcome.
+AuditEvent ExchangeEvent(const ExchangeOrder& order, std::string action, WallTime now);
+
 /// What a caller is told when an event could not be written.
 BrokerRefusal AuditRefusal(const Error& error);
 

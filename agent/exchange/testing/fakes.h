@@ -55,9 +55,14 @@ class FakeDestination final : public Destination {
     return delivery;
   }
   Task<Result<void>> Revoke(SharedCredential credential, Deadline deadline) override {
-    static_cast<void>(credential);
-    static_cast<void>(deadline);
-    co_return Error(Code::kUnimplemented, "cannot revoke");
+    revoked.push_back(std::string(credential->fields.at("token")->Reveal()));
+    if (hangs) {
+      co_await SleepUntil(deadline);
+    }
+    if (next_revoke_answer < revoke_answers.size()) {
+      co_return revoke_answers[next_revoke_answer++];
+    }
+    co_return Ok();
   }
 
   /// A credential that lives for `life` from now.
@@ -88,6 +93,9 @@ class FakeDestination final : public Destination {
   bool renewable = false;
   std::vector<ExchangeOutcome> answers;
   std::size_t next_answer = 0;
+  /// As `answers`, for revocations.
+  std::vector<Result<void>> revoke_answers;
+  std::size_t next_revoke_answer = 0;
   /// Called when a call arrives.
   std::function<void()> on_call;
 
@@ -98,6 +106,7 @@ class FakeDestination final : public Destination {
   std::vector<std::string> tokens;
   Settings last_parameters;
   SharedCredential last_renewed;
+  std::vector<std::string> revoked;
 
  private:
   /// Counts calls under way, also when one is cancelled.
