@@ -9,6 +9,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <array>
+
 #include <fmt/format.h>
 
 #include "base/core/file.h"
@@ -110,6 +112,17 @@ Result<Caller> WithProcFolder(Caller caller) {
     caller.executable = FileId{makedev(info.stx_dev_major, info.stx_dev_minor), info.stx_ino};
   }
   return caller;
+}
+
+Assurance OfferedAssurance() {
+  std::array<int, 2> ends{-1, -1};
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    return Assurance::kOpenedByPid;
+  }
+  const UniqueFd near(ends[0]);
+  const UniqueFd far(ends[1]);
+  const auto self = IdentifyCaller(near.get());
+  return self.ok() ? self->assurance : Assurance::kOpenedByPid;
 }
 
 bool IsAlive(int pidfd) {

@@ -60,6 +60,10 @@ Result<Caller> WithProcFolder(Caller caller);
 /// Source: unix(7) SO_PEERCRED; Linux 6.5 SO_PEERPIDFD; pidfd_open(2).
 Result<Caller> IdentifyCaller(int socket);
 
+/// What IdentifyCaller gives on this kernel, found out with a socket pair of our own; kOpenedByPid
+/// when that cannot be had.
+Assurance OfferedAssurance();
+
 /// True while the process behind `pidfd` runs; a zombie does not.
 bool IsAlive(int pidfd);
 

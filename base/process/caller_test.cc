@@ -8,6 +8,7 @@
 #include "base/core/testing/result_matchers.h"
 #include "base/process/pinned_process.h"
 #include "base/process/testing/child_process.h"
+#include "base/process/testing/older_kernel.h"
 
 namespace credence {
 namespace {
@@ -76,6 +77,44 @@ TEST_F(CallerTest, APipeOrATcpSocketHasNoCaller) {
   EXPECT_THAT(IdentifyCaller(tcp.get()), FailsWithCode(Code::kUnauthenticated));
   EXPECT_FALSE(IdentifyCaller(-1).ok());
   EXPECT_FALSE(IdentifyCaller(STDERR_FILENO).ok());
+}
+
+TEST_F(CallerTest, OnAnOlderKernelThePidIsOpenedAndTheCallerSaysSo) {
+  ChildProcess client([this] { return listener_.ConnectAndWait(); });
+  const UniqueFd connection = listener_.Accept();
+  ChildProcess server([&] {
+    if (!BecomeOlderKernel()) {
+      return 1;
+    }
+    const auto caller = IdentifyCaller(connection.get());
+    if (!caller.ok() || caller->assurance != Assurance::kOpenedByPid) {
+      return 2;
+    }
+    if (caller->pid != client.pid() || !IsAlive(caller->pidfd.get())) {
+      return 3;
+    }
+    return OfferedAssurance() == Assurance::kOpenedByPid ? 0 : 4;
+  });
+  EXPECT_EQ(server.Reap(), 0);
+}
+
+TEST_F(CallerTest, OnAnOlderKernelACallerThatHasEndedIsNobody) {
+  ChildProcess client([this] { return listener_.Connect() ? 0 : 1; });
+  client.Reap();
+  const UniqueFd connection = listener_.Accept();
+  ChildProcess server([&] {
+    if (!BecomeOlderKernel()) {
+      return 1;
+    }
+    const auto caller = IdentifyCaller(connection.get());
+    return !caller.ok() && caller.error().code() == Code::kUnauthenticated ? 0 : 2;
+  });
+  EXPECT_EQ(server.Reap(), 0);
+}
+
+TEST(OfferedAssuranceTest, IsWhatCallersGet) {
+  EXPECT_EQ(OfferedAssurance(),
+            KernelHasPeerPidfd() ? Assurance::kPinned : Assurance::kOpenedByPid);
 }
 
 TEST(IsAliveTest, NoDescriptorIsNoProcess) {

@@ -52,11 +52,13 @@ class ChildProcess {
     siginfo_t info{};
     CREDENCE_CHECK(waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT) == 0);
   }
-  /// Waits for the end; afterwards the number is free.
-  void Reap() {
+  /// Waits for the end and returns how it came, as waitpid(2) says it; afterwards the number is
+  /// free.
+  int Reap() {
     int status = 0;
     CREDENCE_CHECK(waitpid(pid_, &status, 0) == pid_);
     reaped_ = true;
+    return status;
   }
 
  private:
