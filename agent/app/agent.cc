@@ -15,10 +15,13 @@
 
 #include "agent/app/audit_gate.h"
 #include "agent/app/builtins.h"
+#include "agent/app/last_resort.h"
 #include "agent/app/version.h"
 #include "agent/attestation/attestation.h"
 #include "agent/config/resource_watch.h"
 #include "agent/endpoints/credential_api.h"
+#include "agent/endpoints/health_api.h"
+#include "agent/endpoints/reflection_api.h"
 #include "agent/endpoints/workload_api.h"
 #include "agent/exchange/broker.h"
 #include "agent/identity/identity_service.h"
@@ -28,6 +31,7 @@
 #include "base/core/task_group.h"
 #include "base/h2/server.h"
 #include "base/http/client.h"
+#include "base/process/caller.h"
 #include "base/rpc/completion_thread.h"
 #include "plugins/destinations/builtin_adapters.h"
 
@@ -37,9 +41,10 @@ namespace {
 /// Hashing, name look-ups, key generation and files; a few may hang without stopping the rest.
 constexpr std::size_t kPoolThreads = 6;
 constexpr mode_t kSocketMode = 0777;
-/// SIGTERM to exit takes two seconds at most; calls get the first of them.
+/// SIGTERM to exit takes two seconds at most; calls get the first of them. Work that blocks on the
+/// pool keeps the parts from stopping, and may do so without end.
 constexpr std::chrono::milliseconds kDrainTime{800};
-constexpr unsigned kLastResortSeconds = 1;
+constexpr std::chrono::milliseconds kStopTime{1800};
 
 /// Gives identities to the exchange, which must not see the identity layer's own types.
 class FreshSvids final : public FreshJwtSource {
@@ -83,19 +88,13 @@ WorkloadApi::Options WorkloadApiOptions(const AgentConfig& config) {
       .allowed_foreign_jwt_claims = config.allowed_foreign_jwt_claims};
 }
 
-/// Blocked work on the pool must not hold up the end of the process.
-void ArmLastResort() {
-  signal(SIGALRM, [](int) { _exit(0); });
-  alarm(kLastResortSeconds);
-}
-
 }  // namespace
 
 /// Every part of the agent, in the order in which one needs another.
 class Agent::Core {
  public:
-  Core(AgentConfig config, std::vector<std::string> warnings)
-      : config_(std::move(config)), warnings_(std::move(warnings)) {}
+  Core(AgentConfig config, std::vector<std::string> warnings, ExitCodeOf exit_code)
+      : config_(std::move(config)), warnings_(std::move(warnings)), exit_code_(exit_code) {}
 
   Result<void> Run();
 
@@ -108,7 +107,8 @@ class Agent::Core {
   Task<void> WatchSignals();
   Task<void> AttestThenServe();
   Task<void> Stop();
-  /// Ends Run() with this outcome; the first one stands.
+  /// Ends Run() with this outcome, or the process if parts cannot stop in time; the first one
+  /// stands.
   void Finish(Result<void> outcome);
 
   AgentStatus Status() const;
@@ -116,6 +116,7 @@ class Agent::Core {
 
   AgentConfig config_;
   std::vector<std::string> warnings_;
+  ExitCodeOf exit_code_;
   SystemClock clock_;
   asio::io_context io_;
   asio::thread_pool pool_{kPoolThreads};
@@ -152,9 +153,12 @@ struct Agent::Core::Parts {
   Broker broker;
   WorkloadApi workload_api;
   CredentialApi credential_api;
+  HealthApi health_api;
+  ReflectionApi reflection_api;
   h2::Server server;
   bool identities_started = false;
   WallTime started_at;
+  Assurance assurance = OfferedAssurance();
 };
 
 namespace {
@@ -204,10 +208,13 @@ Agent::Core::Parts::Parts(const AgentConfig& config,
                    WorkloadApiOptions(config),
                    [&core] { return core.WhyNoIdentities(); }),
       credential_api(attestation, identities, broker, [&core] { return core.Status(); }),
+      health_api(identities.store()),
       server(executor, {}),
       started_at(clock.Now()) {
   workload_api.Register(server);
   credential_api.Register(server);
+  health_api.Register(server);
+  reflection_api.Register(server);
 }
 
 Result<void> Agent::Core::PrepareProcess() {
@@ -229,11 +236,15 @@ Result<void> Agent::Core::Run() {
     return std::move(keys).error().Wrap("key manager");
   }
   parts_ = std::make_unique<Parts>(config_, *std::move(keys), io_, pool_, rpc_, clock_, *this);
+  if (parts_->assurance != Assurance::kPinned) {
+    LogWarn(
+        "This kernel cannot name the very process that connected; a grant may demand it",
+        {{"assurance", AssuranceName(parts_->assurance)}, {"advice", "run Linux 6.5 or newer"}});
+  }
   if (auto serving = Serve(); !serving.ok()) {
     Finish(std::move(serving));
   }
   io_.run();
-  ArmLastResort();
   pool_.join();
   parts_.reset();
   LogInfo("Stopped");
@@ -301,6 +312,7 @@ void Agent::Core::Finish(Result<void> outcome) {
     return;
   }
   outcome_ = std::move(outcome);
+  EndProcessAfter(kStopTime, exit_code_(*outcome_));
   asio::co_spawn(parts_->executor, Stop(), [](std::exception_ptr) {});
 }
 
@@ -351,6 +363,7 @@ AgentStatus Agent::Core::Status() const {
     status.resource_errors.push_back(mistake.ToString());
   }
   status.audit_error = parts_->audit.error();
+  status.assurance = parts_->assurance;
   const h2::Server::Stats stats = parts_->server.stats();
   status.connections = stats.connections;
   status.calls = stats.calls;
@@ -358,8 +371,8 @@ AgentStatus Agent::Core::Status() const {
   return status;
 }
 
-Agent::Agent(AgentConfig config, std::vector<std::string> warnings)
-    : core_(std::make_unique<Core>(std::move(config), std::move(warnings))) {}
+Agent::Agent(AgentConfig config, std::vector<std::string> warnings, ExitCodeOf exit_code)
+    : core_(std::make_unique<Core>(std::move(config), std::move(warnings), exit_code)) {}
 
 Agent::~Agent() = default;
 

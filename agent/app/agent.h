@@ -18,14 +18,18 @@ namespace credence {
 /// SIGUSR2 opens the log and the audit log again.
 class Agent {
  public:
+  /// What the process is going to exit with after this outcome of Run().
+  using ExitCodeOf = int (*)(const Result<void>& outcome);
+
   /// `warnings` are what could not be had before, such as locked memory; they show in the log and
-  /// in status.
-  Agent(AgentConfig config, std::vector<std::string> warnings);
+  /// in status. `exit_code` is asked when the end begins: work that cannot be stopped within two
+  /// seconds is left behind and the process ends inside Run().
+  Agent(AgentConfig config, std::vector<std::string> warnings, ExitCodeOf exit_code);
   ~Agent();
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
-  /// Blocks until the agent has stopped. Success means that it was asked to.
+  /// Blocks until the agent has stopped. Once per process. Success means that it was asked to.
   /// Errors: kAlreadyExists when another agent serves the socket; kPermissionDenied when the server
   /// refuses this node;
   ///   those of opening files.

@@ -17,8 +17,10 @@
 namespace credence {
 namespace {
 
-ExitCode ExitCodeForEnd(const Error& error) {
-  switch (error.code()) {
+ExitCode ExitCodeForEnd(const Result<void>& ended) {
+  switch (ended.ok() ? Code::kOk : ended.error().code()) {
+    case Code::kOk:
+      return ExitCode::kOk;
     case Code::kPermissionDenied:
       return ExitCode::kDenied;
     case Code::kInvalidArgument:
@@ -57,13 +59,15 @@ ExitCode RunAgent(const RunOptions& options) {
   if (!outcome.config) {
     return ReportMistakes(outcome.mistakes, options.format);
   }
-  Agent agent(*std::move(outcome.config), std::move(warnings));
+  const auto exit_code = [](const Result<void>& ended) {
+    return static_cast<int>(ExitCodeForEnd(ended));
+  };
+  Agent agent(*std::move(outcome.config), std::move(warnings), exit_code);
   const auto ended = agent.Run();
   if (!ended.ok()) {
     ReportError(ended.error().message());
-    return ExitCodeForEnd(ended.error());
   }
-  return ExitCode::kOk;
+  return ExitCodeForEnd(ended);
 }
 
 }  // namespace

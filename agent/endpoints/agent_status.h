@@ -27,7 +27,8 @@ struct AgentStatus {
   std::size_t grants = 0;
   std::vector<std::string> resource_errors;
   std::string audit_error;
-  Assurance assurance = Assurance::kPinned;
+  /// What a caller can prove on this kernel.
+  Assurance assurance = Assurance::kOpenedByPid;
   std::size_t connections = 0;
   std::size_t calls = 0;
   std::vector<std::string> warnings;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "agent/endpoints/call_support.h"
+#include "agent/endpoints/requests.h"
 #include "base/core/log.h"
 
 #include "credence/credential/v1/credential.pb.h"
@@ -14,8 +15,6 @@ namespace {
 
 constexpr std::chrono::seconds kAttestTimeout{10};
 constexpr std::string_view kService = "/credence.credential.v1.CredentialAPI/";
-constexpr std::size_t kMaxParameters = 32;
-constexpr std::size_t kMaxParameterBytes = 4096;
 
 std::int64_t SecondsOrZero(WallTime time) {
   return time == WallTime() ? 0 : ToUnixSeconds(time);
@@ -82,39 +81,6 @@ Result<SharedSecret> ToMessage(const BrokerAnswer& answer, const std::string& de
   return message;
 }
 
-/// Errors: kInvalidArgument.
-Result<CredentialQuery> ToQuery(const credential::v1::GetCredentialRequest& request,
-                                Deadline deadline) {
-  CredentialQuery query;
-  if (request.destination().empty()) {
-    return Error(Code::kInvalidArgument, "destination must be specified");
-  }
-  query.destination = request.destination();
-  if (!request.spiffe_id().empty()) {
-    auto id = SpiffeId::Parse(request.spiffe_id());
-    if (!id.ok()) {
-      return std::move(id).error();
-    }
-    query.spiffe_id = *std::move(id);
-  }
-  if (static_cast<std::size_t>(request.parameters_size()) > kMaxParameters) {
-    return Error(Code::kInvalidArgument, "at most 32 parameters may be given");
-  }
-  for (const auto& [name, value] : request.parameters()) {
-    if (name.size() + value.size() > kMaxParameterBytes) {
-      return Error(Code::kInvalidArgument, "a parameter is longer than 4096 bytes");
-    }
-    query.parameters.emplace(name, value);
-  }
-  constexpr std::int64_t kMaxTtlSeconds = 366 * 24 * 3600;
-  if (request.min_ttl_seconds() < 0 || request.min_ttl_seconds() > kMaxTtlSeconds) {
-    return Error(Code::kInvalidArgument, "min_ttl_seconds must be from 0 to one year");
-  }
-  query.min_ttl = std::chrono::seconds(request.min_ttl_seconds());
-  query.deadline = deadline;
-  return query;
-}
-
 }  // namespace
 
 CredentialApi::CredentialApi(WorkloadAttestation& attestation,
@@ -138,6 +104,13 @@ void CredentialApi::Register(h2::Server& server) {
   unary("GetCredential", &CredentialApi::GetCredential);
   unary("ListDestinations", &CredentialApi::ListDestinations);
   unary("GetStatus", &CredentialApi::GetStatus);
+}
+
+Result<void> CredentialApi::CheckSynced() const {
+  if (identities_.store().synced()) {
+    return Ok();
+  }
+  return Error(Code::kUnavailable, "this agent has no identities yet: " + status_().sync_error);
 }
 
 std::vector<HeldIdentity> CredentialApi::IdentitiesOf(const SelectorSet& selectors) const {
@@ -168,9 +141,8 @@ Task<h2::UnaryReply> CredentialApi::GetCredential(std::shared_ptr<h2::ServerCall
   if (!attested.ok()) {
     co_return AttestationError(attested.error());
   }
-  if (!identities_.store().synced()) {
-    co_return Error(Code::kUnavailable,
-                    "this agent has no identities yet: " + status_().sync_error);
+  if (auto synced = CheckSynced(); !synced.ok()) {
+    co_return synced.error();
   }
   query->identities = IdentitiesOf(attested->selectors);
   query->subject.selectors = std::move(attested->selectors);
@@ -199,6 +171,9 @@ Task<h2::UnaryReply> CredentialApi::ListDestinations(std::shared_ptr<h2::ServerC
       call->caller(), call->deadline().Earlier(Deadline::After(kAttestTimeout)));
   if (!attested.ok()) {
     co_return AttestationError(attested.error());
+  }
+  if (auto synced = CheckSynced(); !synced.ok()) {
+    co_return synced.error();
   }
   PolicyQuery query;
   query.identities = IdentitiesOf(attested->selectors);

@@ -27,11 +27,14 @@ class CredentialApi {
 
   void Register(h2::Server& server);
 
- private:
+  /// The methods themselves; Register makes them answer on the wire.
   Task<h2::UnaryReply> GetCredential(std::shared_ptr<h2::ServerCall> call, std::string bytes);
   Task<h2::UnaryReply> ListDestinations(std::shared_ptr<h2::ServerCall> call, std::string bytes);
   Task<h2::UnaryReply> GetStatus(std::shared_ptr<h2::ServerCall> call, std::string bytes);
 
+ private:
+  /// Errors: kUnavailable before the first sync, when nobody can be told what they may have.
+  Result<void> CheckSynced() const;
   std::vector<HeldIdentity> IdentitiesOf(const SelectorSet& selectors) const;
 
   WorkloadAttestation& attestation_;

@@ -1,11 +1,11 @@
 #include "agent/endpoints/workload_api.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "agent/endpoints/call_support.h"
 #include "agent/endpoints/claims.h"
+#include "agent/endpoints/requests.h"
 #include "base/core/log.h"
 
 #include "spiffe/workload/workload.pb.h"
@@ -16,9 +16,6 @@ namespace {
 constexpr std::chrono::seconds kAttestTimeout{10};
 constexpr std::chrono::seconds kJwtTimeout{30};
 constexpr std::string_view kNoIdentity = "no identity issued";
-constexpr std::size_t kMaxAudiences = 64;
-/// In all of a request; what is longer makes no token that anybody accepts.
-constexpr std::size_t kMaxAudienceBytes = 8192;
 
 /// Reads the one request message of a server-streaming call and checks what every call must carry.
 Task<Result<void>> ReadEmptyRequest(std::shared_ptr<h2::ServerCall> call) {
@@ -38,27 +35,24 @@ Task<Result<void>> ReadEmptyRequest(std::shared_ptr<h2::ServerCall> call) {
   co_return Ok();
 }
 
+/// Wipes the tokens that protobuf holds, on leaving the scope.
+class WipedTokens {
+ public:
+  explicit WipedTokens(spiffe::workload::JWTSVIDResponse& response) : response_(response) {}
+  ~WipedTokens() {
+    for (auto& svid : *response_.mutable_svids()) {
+      WipeString(*svid.mutable_svid());
+    }
+  }
+  WipedTokens(const WipedTokens&) = delete;
+  WipedTokens& operator=(const WipedTokens&) = delete;
+
+ private:
+  spiffe::workload::JWTSVIDResponse& response_;
+};
+
 bool SameBytes(const SharedSecret& a, const SharedSecret& b) {
   return a == b || (a && b && a->Reveal() == b->Reveal());
-}
-
-Result<void> CheckAudience(const spiffe::workload::JWTSVIDRequest& request) {
-  const auto& audience = request.audience();
-  if (audience.empty() ||
-      std::any_of(audience.begin(), audience.end(), [](const auto& a) { return a.empty(); })) {
-    return Error(Code::kInvalidArgument, "audience must be specified and not empty");
-  }
-  if (static_cast<std::size_t>(audience.size()) > kMaxAudiences) {
-    return Error(Code::kInvalidArgument, "at most 64 audiences may be asked for");
-  }
-  std::size_t bytes = 0;
-  for (const std::string& one : audience) {
-    bytes += one.size();
-  }
-  if (bytes > kMaxAudienceBytes) {
-    return Error(Code::kInvalidArgument, "audiences may have at most 8192 bytes in all");
-  }
-  return Ok();
 }
 
 }  // namespace
@@ -145,6 +139,12 @@ Task<h2::Status> WorkloadApi::FollowChanges(std::shared_ptr<h2::ServerCall> call
     auto message = snapshot(identified->entries);
     if (!message.ok()) {
       co_return h2::Status{Code::kUnavailable, message.error().message(), ""};
+    }
+    if (!*message && !sent && !identities_.sync_status().error.empty()) {
+      co_return h2::Status{Code::kUnavailable,
+                           "there is no valid SVID and the server cannot be asked: " +
+                               identities_.sync_status().error,
+                           ""};
     }
     if (*message && !SameBytes(*message, sent)) {
       sent = *message;
@@ -233,6 +233,7 @@ Task<h2::UnaryReply> WorkloadApi::FetchJwtSvid(std::shared_ptr<h2::ServerCall> c
   }
   const std::vector<std::string> audience(request.audience().begin(), request.audience().end());
   spiffe::workload::JWTSVIDResponse response;
+  const WipedTokens wiped(response);
   for (const SharedEntry& entry : identified->entries) {
     auto svid = co_await identities_.GetJwtSvid(entry, audience, deadline);
     if (!svid.ok()) {
@@ -243,11 +244,7 @@ Task<h2::UnaryReply> WorkloadApi::FetchJwtSvid(std::shared_ptr<h2::ServerCall> c
     answer.mutable_svid()->assign((*svid)->token->Reveal());
     answer.set_hint(entry->hint);
   }
-  auto message = Serialize(response);
-  for (auto& svid : *response.mutable_svids()) {
-    WipeString(*svid.mutable_svid());
-  }
-  co_return message;
+  co_return Serialize(response);
 }
 
 Task<h2::UnaryReply> WorkloadApi::ValidateJwt(std::shared_ptr<h2::ServerCall> call,
@@ -255,10 +252,12 @@ Task<h2::UnaryReply> WorkloadApi::ValidateJwt(std::shared_ptr<h2::ServerCall> ca
   if (auto header = CheckSecurityHeader(*call); !header.ok()) {
     co_return header.error();
   }
+  const WipeOnExit wiped_bytes(bytes);
   spiffe::workload::ValidateJWTSVIDRequest request;
   if (auto parsed = ParseRequest(bytes, request); !parsed.ok()) {
     co_return parsed.error();
   }
+  const WipeOnExit wiped_token(*request.mutable_svid());
   if (request.audience().empty() || request.svid().empty()) {
     co_return Error(Code::kInvalidArgument, "audience and svid must be specified");
   }

@@ -20,6 +20,7 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::SizeIs;
 
 const TrustDomain kDomain = TrustDomain::Parse("example.org").value();
 
@@ -57,14 +58,15 @@ class IdentityServiceTest : public testing::Test {
   }
 
   IdentityStore& store() { return service_->store(); }
-  std::string CertificateOf(const std::string& id) {
+  /// Which certificate is held for `id`, from 1; 0 for none.
+  int SerialOf(const std::string& id) {
     const SharedX509Svid held = store().FindX509(id);
-    return held ? held->svid.chain.certificates[0] : "";
+    return held ? server_.SerialOf(held->svid.chain.certificates.front()) : 0;
   }
 
   asio::io_context io_;
   asio::thread_pool pool_{2};
-  FakeClock clock_{FromUnixSeconds(1'700'000'000)};
+  FakeClock clock_{SystemClock().Now()};
   FakeServerClient server_{clock_};
   std::vector<SharedBundle> bundles_;
   std::unique_ptr<IdentityService> service_;
@@ -76,35 +78,35 @@ TEST_F(IdentityServiceTest, SignsEntriesAheadAndHandsOnTheBundleOnce) {
   Start();
   ASSERT_TRUE(Until([&] { return store().x509_svids().size() == 2; }));
   RunTask(io_, Sleep(milliseconds(100)));
-  EXPECT_EQ(server_.serial, 2) << "fresh SVIDs are left alone";
+  EXPECT_THAT(server_.issued, SizeIs(2)) << "fresh SVIDs are left alone";
   ASSERT_EQ(bundles_.size(), 1U);
-  EXPECT_THAT(bundles_[0]->x509_authorities, ElementsAre("root"));
+  EXPECT_THAT(bundles_[0]->x509_authorities, ElementsAre(server_.ca.certificate()));
   EXPECT_EQ(service_->sync_status().error, "");
 }
 
 TEST_F(IdentityServiceTest, RenewsAtHalfOfLife) {
   Add(MakeEntry("a", "unix:uid:1"));
   Start();
-  ASSERT_TRUE(Until([&] { return CertificateOf("a") == "certificate 1"; }));
+  ASSERT_TRUE(Until([&] { return SerialOf("a") == 1; }));
   clock_.Advance(minutes(26));
   RunTask(io_, Sleep(milliseconds(200)));
-  EXPECT_EQ(CertificateOf("a"), "certificate 1");
+  EXPECT_EQ(SerialOf("a"), 1);
   clock_.Advance(minutes(8));
-  EXPECT_TRUE(Until([&] { return CertificateOf("a") == "certificate 2"; }));
+  EXPECT_TRUE(Until([&] { return SerialOf("a") == 2; }));
 }
 
 TEST_F(IdentityServiceTest, SignsAgainWhenTheEntryChanged) {
   Add(MakeEntry("a", "unix:uid:1"));
   Start();
-  ASSERT_TRUE(Until([&] { return CertificateOf("a") == "certificate 1"; }));
+  ASSERT_TRUE(Until([&] { return SerialOf("a") == 1; }));
   server_.entries.at("a").revision = 2;
-  EXPECT_TRUE(Until([&] { return CertificateOf("a") == "certificate 2"; }));
+  EXPECT_TRUE(Until([&] { return SerialOf("a") == 2; }));
 }
 
 TEST_F(IdentityServiceTest, EntryThatIsGoneTakesItsSvidAlong) {
   Add(MakeEntry("a", "unix:uid:1"));
   Start();
-  ASSERT_TRUE(Until([&] { return CertificateOf("a") == "certificate 1"; }));
+  ASSERT_TRUE(Until([&] { return SerialOf("a") == 1; }));
   server_.entries.clear();
   EXPECT_TRUE(Until([&] { return store().entries()->empty() && store().x509_svids().empty(); }));
 }
@@ -112,11 +114,11 @@ TEST_F(IdentityServiceTest, EntryThatIsGoneTakesItsSvidAlong) {
 TEST_F(IdentityServiceTest, ServerAwayLeavesWhatIsThereAndSaysSo) {
   Add(MakeEntry("a", "unix:uid:1"));
   Start();
-  ASSERT_TRUE(Until([&] { return CertificateOf("a") == "certificate 1"; }));
+  ASSERT_TRUE(Until([&] { return SerialOf("a") == 1; }));
   server_.away = true;
   ASSERT_TRUE(Until([&] { return !service_->sync_status().error.empty(); }));
   EXPECT_THAT(service_->sync_status().error, HasSubstr("server away"));
-  EXPECT_EQ(CertificateOf("a"), "certificate 1");
+  EXPECT_EQ(SerialOf("a"), 1);
   server_.away = false;
   EXPECT_TRUE(Until([&] { return service_->sync_status().error.empty(); }));
 }
@@ -141,6 +143,33 @@ TEST_F(IdentityServiceTest, SvidForAnotherIdIsNotServed) {
   EXPECT_EQ(store().FindX509("a"), nullptr);
   EXPECT_THAT(RunTask(io_, service_->NewJwtSvid("a", {"aud"}, Deadline::After(seconds(1)))),
               FailsWith(Code::kInternal, HasSubstr("someone-else")));
+}
+
+TEST_F(IdentityServiceTest, WA_19_SvidForAnotherKeyIsNotServed) {
+  Add(MakeEntry("a", "unix:uid:1"));
+  Add(MakeEntry("b", "unix:uid:2"));
+  server_.swapped = "a";
+  Start();
+  ASSERT_TRUE(Until([&] { return store().FindX509("b") != nullptr; }));
+  EXPECT_EQ(store().FindX509("a"), nullptr);
+  server_.swapped.clear();
+  clock_.Advance(seconds(6));
+  EXPECT_TRUE(Until([&] { return store().FindX509("a") != nullptr; })) << "it is asked for again";
+}
+
+TEST_F(IdentityServiceTest, SvidOfAnAuthorityThatTheBundleLacksWaitsForTheBundle) {
+  Add(MakeEntry("a", "unix:uid:1"));
+  Start();
+  ASSERT_TRUE(Until([&] { return SerialOf("a") == 1; }));
+  server_.signing_ca = &server_.next_ca;
+  clock_.Advance(minutes(34));
+  ASSERT_TRUE(Until([&] { return server_.issued.size() == 2; }));
+  server_.authorities.push_back(server_.next_ca.certificate());
+  EXPECT_TRUE(Until([&] {
+    EXPECT_NE(SerialOf("a"), 0) << "what workloads can use stays";
+    EXPECT_NE(SerialOf("a"), 2) << "nobody had the bundle for it when it came";
+    return SerialOf("a") == 3;
+  })) << "asked for again as soon as the bundle is there";
 }
 
 TEST_F(IdentityServiceTest, CapLimitsWhatIsSignedAheadButNotWhatCallersHold) {

@@ -60,7 +60,7 @@ class IdentityStore {
   const SharedBundle& own_bundle() const { return own_bundle_; }
   const BundleSet& federated_bundles() const { return federated_bundles_; }
 
-  /// Wakes the streams once for all X509-SVIDs put since.
+  /// Wakes the streams, once for all X509-SVIDs put since.
   void Publish() { changes_.Set({}); }
 
  private:

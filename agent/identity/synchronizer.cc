@@ -46,7 +46,12 @@ Task<void> Synchronizer::Run() {
       synced_();
       co_await Sleep(Jitter(options_.interval, kIntervalJitter));
     } else {
+      const bool news = status_.error.empty();
       status_.error = done.error().ToString();
+      if (news) {
+        // Who waits for something that only the server can give is to hear why it does not come.
+        store_.Publish();
+      }
       const auto wait = backoff_.Next();
       LogError("Synchronize failed; serving what is still valid",
                {{"error", done.error()}, {"retry_interval", FormatDuration(wait)}});

@@ -6,12 +6,13 @@
 #include "agent/identity/renewal.h"
 #include "base/core/backoff.h"
 #include "base/core/log.h"
+#include "base/crypto/certificate.h"
 
 namespace credence {
 namespace {
 
 constexpr std::chrono::seconds kSignTimeout{30};
-/// After a failed call or a refused entry.
+/// After a failed call, a refused entry or a certificate that may not be served.
 constexpr std::chrono::seconds kRetryPause{5};
 /// An entry is in use for this long after a caller last asked for it.
 constexpr std::chrono::minutes kUseLasts{10};
@@ -174,21 +175,51 @@ Task<void> X509Signer::SignBatch(std::vector<SharedEntry> batch) {
     co_return;
   }
   batch_size_ = std::min(batch_size_ * 2, ServerClient::kMaxX509Requests);
+  auto check = [attempts,
+                signed_chains = *std::move(chains),
+                bundle = store_.own_bundle(),
+                now = clock_.Now()]() mutable {
+    for (std::size_t i = 0; i < attempts.size(); ++i) {
+      signed_chains[i] = Checked(attempts[i], std::move(signed_chains[i]), bundle, now);
+    }
+    return std::move(signed_chains);
+  };
+  auto checked = co_await RunOn(pool_, std::move(check));
   for (std::size_t i = 0; i < attempts.size(); ++i) {
-    Keep(attempts[i], std::move((*chains)[i]));
+    Keep(attempts[i], std::move(checked[i]));
   }
   store_.Publish();
 }
 
+SignedX509 X509Signer::Checked(const Attempt& attempt,
+                               SignedX509 chain,
+                               const SharedBundle& bundle,
+                               WallTime now) {
+  if (!chain.ok()) {
+    return chain;
+  }
+  if (chain->id != attempt.entry->spiffe_id) {
+    return Error(Code::kInternal, "the server signed for " + chain->id.text());
+  }
+  const auto public_key = PublicKeyOf(chain->certificates.front());
+  if (!public_key.ok() || *public_key != attempt.key.PublicKey()) {
+    return Error(Code::kInternal, "the server signed for another key");
+  }
+  if (!bundle) {
+    return Error(Code::kUnavailable, "there is no bundle to check the certificate against");
+  }
+  if (auto verified = VerifyX509Svid(*chain, bundle->x509_authorities, now); !verified.ok()) {
+    return std::move(verified).error();
+  }
+  return chain;
+}
+
 void X509Signer::Keep(const Attempt& attempt, SignedX509 chain) {
   const RegistrationEntry& entry = *attempt.entry;
-  if (chain.ok() && chain->id != entry.spiffe_id) {
-    chain = Error(Code::kInternal, "the server signed for " + chain->id.text());
-  }
   if (!chain.ok()) {
     pause_until_[entry.id] = clock_.Now() + kRetryPause;
     LogWarn(
-        "The server refused an X509-SVID",
+        "No new X509-SVID for an entry; what is held stays, and it is asked for again soon",
         {{"entry_id", entry.id}, {"spiffe_id", entry.spiffe_id.text()}, {"error", chain.error()}});
     return;
   }
@@ -234,6 +265,8 @@ void X509Signer::DropUntrusted() {
     return;
   }
   checked_against_ = bundle;
+  // What the last bundle did not vouch for, this one may.
+  pause_until_.clear();
   std::vector<std::string> untrusted;
   for (const auto& [id, held] : store_.x509_svids()) {
     const auto verified = VerifyX509Svid(held->svid.chain, bundle->x509_authorities, clock_.Now());

@@ -78,6 +78,13 @@ class X509Signer {
   std::vector<SharedEntry> Due();
   bool NeedsSigning(const RegistrationEntry& entry, WallTime now) const;
   Task<void> SignBatch(std::vector<SharedEntry> batch);
+  /// `chain` if it may be served: for the entry's ID and our key, and trusted by those who have the
+  /// bundle. A server that signs with an authority its bundle has not shown yet is asked again.
+  /// Runs on the pool.
+  static SignedX509 Checked(const Attempt& attempt,
+                            SignedX509 chain,
+                            const SharedBundle& bundle,
+                            WallTime now);
   void Keep(const Attempt& attempt, SignedX509 chain);
   void EvictUnused();
   void DropUntrusted();
@@ -92,7 +99,7 @@ class X509Signer {
   /// Entry ids that callers hold, with how many do. Lingers a while at zero, so that callers who
   /// come and go find their SVID.
   std::map<std::string, Use, std::less<>> used_;
-  /// Entry ids that the server refused, with when to try again.
+  /// Entry ids that nothing good came of, with when to try again.
   std::map<std::string, WallTime, std::less<>> pause_until_;
   /// Halved by a failed call, doubled by a good one.
   std::size_t batch_size_;

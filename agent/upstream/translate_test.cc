@@ -38,6 +38,14 @@ TEST(EntryFromServerTest, TakesEveryField) {
   EXPECT_TRUE(translated->no_x509_prefetch && translated->jwt_svid_has_jti);
 }
 
+TEST(EntryFromServerTest, WA_52_AHintOf1024BytesIsKept) {
+  auto entry = testkit::MakeEntry(1);
+  entry.set_hint(std::string(1024, 'h'));
+  const auto translated = EntryFromServer(entry);
+  ASSERT_THAT(translated, IsOk());
+  EXPECT_EQ(translated->hint, entry.hint());
+}
+
 struct BadEntry {
   std::string name;
   void (*damage)(types::Entry&);
@@ -70,7 +78,8 @@ INSTANTIATE_TEST_SUITE_P(
                  [](types::Entry& entry) { entry.mutable_selectors(0)->set_type("a:b"); }},
         BadEntry{"BadFederation",
                  [](types::Entry& entry) { entry.add_federates_with("spiffe://x"); }},
-        BadEntry{"LongHint", [](types::Entry& entry) { entry.set_hint(std::string(1025, 'h')); }}),
+        BadEntry{"WA_52_LongHint",
+                 [](types::Entry& entry) { entry.set_hint(std::string(1025, 'h')); }}),
     [](const auto& test) { return test.param.name; });
 
 TEST(BundleFromServerTest, TakesAuthoritiesAndLeavesOutNamelessKeys) {

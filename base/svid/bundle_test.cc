@@ -1,5 +1,9 @@
 #include "base/svid/bundle.h"
 
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -14,6 +18,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::SizeIs;
 
 TrustDomain Domain() {
   return *TrustDomain::Parse("example.org");
@@ -237,6 +242,23 @@ TEST(ParseSpiffeBundleTest, X509_30_TheSetIsTheUnionWithoutRepeats) {
   EXPECT_THAT(bundle->x509_authorities, ElementsAre(Ca(), OtherCa()));
 }
 
+TEST(ParseSpiffeBundleTest, WA_30_45_AKeyCountsForItsOwnUseOnly) {
+  const auto tokens = ParseSpiffeBundle(
+      Domain(),
+      Document(fmt::format(
+          R"({{"use":"jwt-svid","kid":"a","x5c":["{}"],{}}})", Base64Encode(Ca()), kPoint)));
+  ASSERT_THAT(tokens, IsOk());
+  EXPECT_THAT(tokens->x509_authorities, IsEmpty());
+  EXPECT_THAT(tokens->jwt_authorities, SizeIs(1));
+  const auto certificates = ParseSpiffeBundle(
+      Domain(),
+      Document(fmt::format(
+          R"({{"use":"x509-svid","kid":"a","x5c":["{}"],{}}})", Base64Encode(Ca()), kPoint)));
+  ASSERT_THAT(certificates, IsOk());
+  EXPECT_THAT(certificates->x509_authorities, SizeIs(1));
+  EXPECT_THAT(certificates->jwt_authorities, IsEmpty());
+}
+
 TEST(ParsePemBundleTest, ReadsEachCertificate) {
   const auto bundle = ParsePemBundle(
       Domain(), "# roots\n" + CertificatesToPem({Ca(), OtherCa(), Ca()}) + "trailing words\n");
@@ -268,6 +290,25 @@ TEST(JwksTest, WA_37_EachKindOfKeyIsEncodedAsRfc7518Says) {
   EXPECT_THAT(jwks, HasSubstr(R"("e":"AQAB"})"));
   EXPECT_THAT(jwks, testing::Not(HasSubstr("use")));
   EXPECT_THAT(jwks, testing::Not(HasSubstr("spiffe_")));
+}
+
+TEST(JwksTest, TDB_11_AKeyHasNoMembersBeyondThoseOfItsKind) {
+  const TrustBundle bundle{
+      Domain(),
+      {Ca()},
+      {{"e", TestKey(KeyType::kEcP256).PublicKey()}, {"r", TestKey(KeyType::kRsa2048).PublicKey()}},
+      1};
+  const boost::json::value jwks = boost::json::parse(JwtAuthoritiesAsJwks(bundle));
+  ASSERT_EQ(jwks.as_object().size(), 1U);
+  const auto members = [&](std::size_t key) {
+    std::vector<std::string> names;
+    for (const auto& member : jwks.as_object().at("keys").as_array().at(key).as_object()) {
+      names.emplace_back(member.key());
+    }
+    return names;
+  };
+  EXPECT_THAT(members(0), ElementsAre("kid", "kty", "crv", "x", "y"));
+  EXPECT_THAT(members(1), ElementsAre("kid", "kty", "n", "e"));
 }
 
 TEST(JwksTest, WhatIsWrittenIsReadBack) {

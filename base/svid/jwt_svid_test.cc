@@ -266,7 +266,7 @@ TEST_F(JwtSvidTest, JWT_18_OneTokenValidatesTwice) {
   EXPECT_THAT(Validate(token), IsOk());
 }
 
-TEST_F(JwtSvidTest, WA_44_OnlyTheSubjectsOwnTrustDomainVouches) {
+TEST_F(JwtSvidTest, ID_24_WA_44_OnlyTheSubjectsOwnTrustDomainVouches) {
   Set(TrustBundle{Domain("other.org"), {}, {{"p384", TestKey(KeyType::kEcP384).PublicKey()}}, 1});
   constexpr std::string_view kOther =
       R"({"sub":"spiffe://other.org/web","aud":"db","exp":1795305900})";
@@ -294,6 +294,51 @@ TEST_F(JwtSvidTest, TDB_12_ABundleUnderAnothersNameIsNotUsed) {
   EXPECT_THAT(Validate(SignP256(Header("ES256", "p256"),
                                 R"({"sub":"spiffe://other.org/web","aud":"db","exp":1795305900})")),
               FailsWith(Code::kInvalidArgument, HasSubstr("no JWT authority")));
+}
+
+TEST_F(JwtSvidTest, ID_23_WhatIsNoSvidDocumentIsRefused) {
+  const TestAuthority root = TestAuthority::Root();
+  for (const std::string& other :
+       {std::string("s3cr3t-bearer-token"),
+        std::string("9f9f62c2-3c2d-4d4a-8d3a-1f8f3e4a5b6c"),
+        std::string("<saml:Assertion/>"),
+        root.certificate(),
+        root.Issue(TestKey(KeyType::kEcP256), CertificateSpec::Leaf("spiffe://example.org/web"))}) {
+    EXPECT_THAT(Validate(other), FailsWithCode(Code::kInvalidArgument));
+  }
+}
+
+TEST_F(JwtSvidTest, WA_30_ACertificateAuthoritysKeySignsNoTokens) {
+  const TestAuthority root = TestAuthority::Root();
+  const auto sign = [&](std::string_view header) {
+    return SignTestJws(root.key(), "ES256", header, kClaims);
+  };
+  Set(TrustBundle{Domain("example.org"),
+                  {root.certificate()},
+                  {{"p256", TestKey(KeyType::kEcP256).PublicKey()}},
+                  1});
+  EXPECT_THAT(Validate(SignP256(Header("ES256", "p256"))), IsOk());
+  EXPECT_THAT(Validate(sign(Header("ES256", "p256"))),
+              FailsWith(Code::kInvalidArgument, HasSubstr("signature")));
+  EXPECT_THAT(Validate(sign(R"({"alg":"ES256"})")),
+              FailsWith(Code::kInvalidArgument, HasSubstr("signature")));
+}
+
+TEST_F(JwtSvidTest, TDB_19_AKeyThatTwoTrustDomainsShareDoesNotMixThem) {
+  const JwtAuthority shared{"shared", TestKey(KeyType::kEcP256).PublicKey()};
+  Set(TrustBundle{Domain("example.org"), {}, {shared}, 1});
+  Set(TrustBundle{Domain("other.org"), {}, {shared}, 1});
+  constexpr std::string_view kOther =
+      R"({"sub":"spiffe://other.org/web","aud":"db","exp":1795305900})";
+  const auto own = Validate(SignP256(Header("ES256", "shared")));
+  const auto other = Validate(SignP256(Header("ES256", "shared"), kOther));
+  ASSERT_THAT(own, IsOk());
+  ASSERT_THAT(other, IsOk());
+  EXPECT_EQ(own->id.trust_domain(), Domain("example.org"));
+  EXPECT_EQ(other->id.trust_domain(), Domain("other.org"));
+  bundles_.erase("other.org");
+  EXPECT_THAT(Validate(SignP256(Header("ES256", "shared"), kOther)),
+              FailsWith(Code::kInvalidArgument, HasSubstr("other.org")));
 }
 
 TEST_F(JwtSvidTest, NoRefusalQuotesTheToken) {

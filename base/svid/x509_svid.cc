@@ -88,6 +88,11 @@ Result<void> CheckLeafUsage(X509* leaf) {
   if ((usage & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)) != 0) {
     return Invalid("the leaf's key usage has keyCertSign or cRLSign");
   }
+  constexpr std::uint32_t kBothSides = XKU_SSL_SERVER | XKU_SSL_CLIENT;
+  if ((flags & EXFLAG_XKUSAGE) != 0 &&
+      (X509_get_extended_key_usage(leaf) & kBothSides) != kBothSides) {
+    return Invalid("the leaf's extended key usage lacks serverAuth or clientAuth");
+  }
   return Ok();
 }
 
@@ -155,8 +160,8 @@ OpenSslPtr<STACK_OF(X509)> Intermediates(const std::vector<OpenSslPtr<X509>>& ch
   return stack;
 }
 
-/// No purpose is set: extended key usage is the issuer's business. Authorities may be
-/// intermediates.
+/// No purpose is set: what an issuer's extended key usage says is its own business. Authorities may
+/// be intermediates.
 void SetRules(X509_STORE_CTX* context, WallTime now) {
   X509_VERIFY_PARAM* rules = X509_STORE_CTX_get0_param(context);
   X509_VERIFY_PARAM_set_time(rules, static_cast<std::time_t>(ToUnixSeconds(now)));

@@ -22,9 +22,10 @@ struct X509SvidChain {
 };
 
 /// Decodes and checks what a server issued: the leaf has exactly one URI SAN, a SPIFFE ID with a
-/// path; cA false; key usage has digitalSignature and neither keyCertSign nor cRLSign; each
-/// certificate parses. No path validation (see VerifyX509Svid). Errors: kInvalidArgument naming the
-/// rule. Source: X509-SVID sections 2 to 4.
+/// path; cA false; key usage has digitalSignature and neither keyCertSign nor cRLSign; extended key
+/// usage, if there is one, has serverAuth and clientAuth; each certificate parses. No path
+/// validation (see VerifyX509Svid). Errors: kInvalidArgument naming the rule. Source: X509-SVID
+/// sections 2 to 4.
 Result<X509SvidChain> ParseX509SvidChain(std::vector<std::string> certificates);
 
 /// An X509-SVID with its private key, ready to be served.

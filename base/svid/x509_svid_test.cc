@@ -33,6 +33,12 @@ CertificateSpec WithUsage(std::string_view usage) {
   return spec;
 }
 
+CertificateSpec WithExtendedUsage(std::string_view usage) {
+  CertificateSpec spec = CertificateSpec::Leaf(kId);
+  spec.extended_key_usage = usage;
+  return spec;
+}
+
 CertificateSpec WithConstraints(std::string_view constraints) {
   CertificateSpec spec = CertificateSpec::Leaf(kId);
   spec.basic_constraints = constraints;
@@ -115,7 +121,15 @@ INSTANTIATE_TEST_SUITE_P(
         LeafCase{"X509_17_KeyCertSign",
                  WithUsage("critical,digitalSignature,keyCertSign"),
                  "keyCertSign"},
-        LeafCase{"X509_17_CrlSign", WithUsage("critical,digitalSignature,cRLSign"), "cRLSign"}),
+        LeafCase{"X509_17_CrlSign", WithUsage("critical,digitalSignature,cRLSign"), "cRLSign"},
+        LeafCase{"X509_18_NoExtendedKeyUsage", WithExtendedUsage(""), ""},
+        LeafCase{"X509_18_Critical", WithExtendedUsage("critical,serverAuth,clientAuth"), ""},
+        LeafCase{
+            "X509_19_BothAndAnother", WithExtendedUsage("serverAuth,clientAuth,codeSigning"), ""},
+        LeafCase{"X509_19_OnlyClient", WithExtendedUsage("clientAuth"), "extended key usage"},
+        LeafCase{"X509_19_OnlyServer", WithExtendedUsage("serverAuth"), "extended key usage"},
+        LeafCase{"X509_19_Neither", WithExtendedUsage("codeSigning"), "extended key usage"},
+        LeafCase{"X509_19_Any", WithExtendedUsage("anyExtendedKeyUsage"), "extended key usage"}),
     [](const auto& test) { return test.param.name; });
 
 TEST(X509SvidChainTest, ReadsIdAndValidity) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <map>
 #include <optional>
 #include <set>
@@ -9,6 +11,7 @@
 
 #include "agent/upstream/server_client.h"
 #include "base/core/clock.h"
+#include "tests/testkit/spiffe_ca.h"
 
 namespace credence {
 
@@ -20,8 +23,8 @@ inline RegistrationEntry MakeEntry(const std::string& id, const std::string& sel
                            .revision = 1};
 }
 
-/// A server in memory: signs certificates that are labels, counts, refuses and goes away when told
-/// to.
+/// A server in memory: signs real certificates and labels for tokens, counts, refuses and goes away
+/// when told to. Its clock is to start at the real time, which the certificates are made in.
 class FakeServerClient final : public ServerClient {
  public:
   explicit FakeServerClient(const Clock& clock) : clock_(clock) {}
@@ -37,8 +40,11 @@ class FakeServerClient final : public ServerClient {
   }
 
   Task<Result<TrustBundle>> FetchBundle(Deadline /*deadline*/) override {
+    if (away) {
+      co_return Error(Code::kUnavailable, "server away");
+    }
     TrustBundle bundle{.trust_domain = TrustDomain::Parse("example.org").value(),
-                       .x509_authorities = {"root"},
+                       .x509_authorities = authorities,
                        .jwt_authorities = {{"k1", "spki"}}};
     co_return bundle;
   }
@@ -49,8 +55,9 @@ class FakeServerClient final : public ServerClient {
     if (domain.name() == "unknown.org") {
       co_return std::optional<TrustBundle>();
     }
-    std::optional<TrustBundle> bundle =
-        TrustBundle{.trust_domain = domain, .x509_authorities = {"foreign"}};
+    std::optional<TrustBundle> bundle = TrustBundle{.trust_domain = domain,
+                                                    .x509_authorities = {foreign_ca.certificate()},
+                                                    .jwt_authorities = foreign_jwt_authorities};
     co_return bundle;
   }
 
@@ -66,12 +73,7 @@ class FakeServerClient final : public ServerClient {
         answers.emplace_back(Error(Code::kNotFound, "no such entry"));
         continue;
       }
-      const std::string signed_for = request.entry_id == forged ? "someone-else" : request.entry_id;
-      answers.emplace_back(
-          X509SvidChain{SpiffeId::Parse("spiffe://example.org/" + signed_for).value(),
-                        {"certificate " + std::to_string(++serial)},
-                        clock_.Now(),
-                        clock_.Now() + std::chrono::hours(1)});
+      answers.emplace_back(ParseX509SvidChain({Sign(request)}));
     }
     co_return answers;
   }
@@ -97,16 +99,45 @@ class FakeServerClient final : public ServerClient {
     co_return Ok();
   }
 
+  /// Which certificate this was, from 1; 0 for one that this server did not sign.
+  int SerialOf(const std::string& certificate) const {
+    const auto found = std::find(issued.begin(), issued.end(), certificate);
+    return found == issued.end() ? 0 : static_cast<int>(found - issued.begin()) + 1;
+  }
+
   bool away = false;
   EntryMap entries;
+  const testkit::SpiffeCa ca{"example.org"};
+  const testkit::SpiffeCa next_ca{"example.org"};
+  const testkit::SpiffeCa foreign_ca{"other.org"};
+  /// Which of them signs.
+  const testkit::SpiffeCa* signing_ca = &ca;
+  /// The X.509 authorities in the bundle.
+  std::vector<std::string> authorities{ca.certificate()};
+  std::vector<JwtAuthority> foreign_jwt_authorities;
+  /// Entry ids: refused; signed for someone else; signed for another key.
   std::string refused;
   std::string forged;
-  int serial = 0;
+  std::string swapped;
+  /// Every certificate, in order.
+  std::vector<std::string> issued;
   int jwts = 0;
   std::vector<std::size_t> batches;
   std::set<std::string> federated_asked;
 
  private:
+  std::string Sign(const X509Request& request) {
+    const std::string signed_for = request.entry_id == forged ? "someone-else" : request.entry_id;
+    const auto ahead = std::chrono::floor<std::chrono::seconds>(clock_.Now() - SystemClock().Now());
+    const testkit::LeafOptions options{.uris = {"spiffe://example.org/" + signed_for},
+                                       .starts = ahead - std::chrono::seconds(10),
+                                       .ends = ahead + std::chrono::hours(1)};
+    issued.push_back(request.entry_id == swapped
+                         ? signing_ca->Issue(options).certificates.front()
+                         : signing_ca->Sign(testkit::PublicKeyOfCsr(request.csr), options));
+    return issued.back();
+  }
+
   const Clock& clock_;
 };
 

@@ -1,0 +1,76 @@
+#include "agent/endpoints/x509_responses.h"
+
+#include <chrono>
+#include <memory>
+
+#include <boost/asio/io_context.hpp>
+#include <gmock/gmock.h>
+
+#include "agent/endpoints/testing/fake_call.h"
+#include "agent/identity/testing/fake_server_client.h"
+#include "base/core/testing/result_matchers.h"
+
+#include "spiffe/workload/workload.pb.h"
+
+namespace credence {
+namespace {
+
+using std::chrono::seconds;
+
+class X509ResponsesTest : public testing::Test {
+ protected:
+  X509ResponsesTest() {
+    auto entries = std::make_shared<EntryMap>();
+    entries->emplace("a", MakeEntry("a", "unix:uid:1"));
+    entries->emplace("b", MakeEntry("b", "unix:uid:1"));
+    store_.ReplaceOwnBundle(std::make_shared<const TrustBundle>(TrustBundle{
+        .trust_domain = *TrustDomain::Parse("example.org"), .x509_authorities = {"root"}}));
+    store_.ReplaceEntries(entries);
+    for (const auto& [id, entry] : *store_.entries()) {
+      entries_.emplace_back(store_.entries(), &entry);
+    }
+    Hold("a", seconds(100));
+    Hold("b", seconds(200));
+  }
+
+  void Hold(const std::string& id, seconds life) {
+    const X509SvidChain chain{
+        *SpiffeId::Parse("spiffe://example.org/" + id), {id}, clock_.Now(), clock_.Now() + life};
+    auto key = std::make_shared<const SecretBytes>(SecretBytes::CopyOf("key"));
+    store_.PutX509(id,
+                   std::make_shared<const HeldX509Svid>(
+                       HeldX509Svid{X509Svid{chain, std::move(key)}, 1, chain.not_after}));
+  }
+
+  asio::io_context io_;
+  FakeClock clock_{FromUnixSeconds(1'700'000'000)};
+  IdentityStore store_{io_.get_executor()};
+  std::vector<SharedEntry> entries_;
+  X509Responses responses_{store_, clock_};
+};
+
+TEST_F(X509ResponsesTest, AnExpiredSvidIsNeverServedNotEvenFromAnEarlierAnswer) {
+  const auto valid = responses_.For(entries_);
+  ASSERT_THAT(valid, IsOk());
+  EXPECT_EQ(ParseAs<spiffe::workload::X509SVIDResponse>(*valid).svids_size(), 2);
+  clock_.Advance(seconds(99));
+  EXPECT_THAT(responses_.For(entries_), IsOkAndHolds(*valid)) << "the same bytes are shared";
+  clock_.Advance(seconds(1));
+  EXPECT_THAT(responses_.For(entries_), IsOkAndHolds(SharedSecret()));
+  store_.Publish();
+  EXPECT_THAT(responses_.For(entries_), IsOkAndHolds(SharedSecret()));
+  Hold("a", seconds(100));
+  store_.Publish();
+  const auto renewed = responses_.For(entries_);
+  ASSERT_THAT(renewed, IsOk());
+  EXPECT_NE(*renewed, nullptr);
+}
+
+TEST_F(X509ResponsesTest, WithoutABundleThereIsNothingToServe) {
+  IdentityStore empty(io_.get_executor());
+  X509Responses responses(empty, clock_);
+  EXPECT_THAT(responses.For(entries_), IsOkAndHolds(SharedSecret()));
+}
+
+}  // namespace
+}  // namespace credence
