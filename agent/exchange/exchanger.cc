@@ -296,8 +296,9 @@ Task<Exchanger::Attempted> Exchanger::Renew(ExchangeOrder order,
 
 Task<Result<JwtSvid>> Exchanger::FreshSvid(ExchangeOrder order, Deadline deadline) {
   const SvidNeeds& needs = order.target->svid_needs();
-  constexpr int kTries = 3;
-  for (int tries = 0; tries < kTries; ++tries) {
+  // Several destinations that want the same audience at once get one token a second between them.
+  constexpr int kTries = 20;
+  for (int tries = 0; tries < kTries && !deadline.Passed(); ++tries) {
     if (tries > 0) {
       co_await Sleep(options_.repeated_svid_wait);
     }

@@ -9,7 +9,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <limits>
+#include <optional>
 #include <vector>
 
 #include <fmt/format.h>
@@ -60,20 +60,16 @@ bool StatTellsChanges(int fd) {
          (one_of(kChangeTimeMissesMappedWrites) && OnlyRootWrites(fd));
 }
 
-Result<void> ConfirmFile(int fd, const ExecutableFile& expected) {
+Result<ExecutableFile> StatFile(int fd) {
   struct stat info{};
   if (fstat(fd, &info) != 0) {
     return Error(CodeFromErrno(errno), fmt::format("stat the executable: {}", ErrnoText(errno)));
   }
   constexpr std::int64_t kNanoseconds = 1'000'000'000;
-  const ExecutableFile found{info.st_dev,
-                             info.st_ino,
-                             static_cast<std::uint64_t>(info.st_size),
-                             info.st_ctim.tv_sec * kNanoseconds + info.st_ctim.tv_nsec};
-  if (found != expected) {
-    return Error(Code::kAborted, "the executable changed while it was hashed");
-  }
-  return Ok();
+  return ExecutableFile{info.st_dev,
+                        info.st_ino,
+                        static_cast<std::uint64_t>(info.st_size),
+                        info.st_ctim.tv_sec * kNanoseconds + info.st_ctim.tv_nsec};
 }
 
 /// Reads to the end; `abandoned` is looked at between blocks.
@@ -108,6 +104,43 @@ Result<Sha256Digest> HashAll(int fd, std::uint64_t size, const std::atomic<bool>
   Sha256Digest digest{};
   CREDENCE_CHECK(EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) == 1);
   return digest;
+}
+
+struct StatedDigest {
+  Sha256Digest digest{};
+  /// The file before and after it was read.
+  ExecutableFile file;
+};
+
+/// The digest of `expected`. A new link or mode moves the change time and leaves the content: it is
+/// read again then, and the same digest twice is the digest.
+Result<StatedDigest> HashUnchanged(int fd,
+                                   const ExecutableFile& expected,
+                                   const std::atomic<bool>& abandoned) {
+  constexpr int kTries = 4;
+  std::optional<Sha256Digest> earlier;
+  auto before = StatFile(fd);
+  for (int tries = 0; tries < kTries && before.ok(); ++tries) {
+    if (before->device != expected.device || before->inode != expected.inode ||
+        before->size != expected.size) {
+      break;
+    }
+    const auto digest = HashAll(fd, before->size, abandoned);
+    if (!digest.ok()) {
+      return digest.error();
+    }
+    auto after = StatFile(fd);
+    if (after.ok() && (*after == *before || earlier == *digest)) {
+      return StatedDigest{*digest, *after};
+    }
+    earlier = *digest;
+    before = std::move(after);
+    if (lseek(fd, 0, SEEK_SET) != 0) {
+      return Error(CodeFromErrno(errno), fmt::format("read the executable: {}", ErrnoText(errno)));
+    }
+  }
+  return before.ok() ? Error(Code::kAborted, "the executable changed while it was hashed")
+                     : before.error();
 }
 
 }  // namespace
@@ -207,16 +240,13 @@ Result<std::shared_ptr<ExecutableDigests::Flight>> ExecutableDigests::Start(
       flight->digest = fd.error();
       return;
     }
-    auto confirmed = ConfirmFile(fd->get(), file);
-    if (confirmed.ok()) {
-      flight->digest = HashAll(fd->get(), file.size, flight->abandoned);
-      confirmed = ConfirmFile(fd->get(), file);
-    }
-    if (!confirmed.ok()) {
-      flight->digest = std::move(confirmed).error();
+    const auto hashed = HashUnchanged(fd->get(), file, flight->abandoned);
+    if (!hashed.ok()) {
+      flight->digest = hashed.error();
       return;
     }
-    flight->lasting = settled && flight->digest.ok() && StatTellsChanges(fd->get());
+    flight->digest = hashed->digest;
+    flight->lasting = settled && hashed->file == file && StatTellsChanges(fd->get());
   };
   const auto done = [this, key, flight] { Landed(key, flight); };
   if (auto submitted = gate_.Submit(key.first, work, done); !submitted.ok()) {

@@ -5,10 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <future>
 #include <string>
+#include <thread>
 
 #include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
@@ -105,6 +107,26 @@ TEST_F(ExecutableDigestsTest, AChangedFileIsHashedAgain) {
   const ChildProcess child(path);
   EXPECT_THAT(Get(digests, Pin(child)), IsOkAndHolds(expected));
   EXPECT_EQ(digests.size(), 2U);
+}
+
+TEST_F(ExecutableDigestsTest, NewLinksWhileItIsHashedDoNotMatter) {
+  ExecutableDigests digests(io_.get_executor(), pool_, clock_, {});
+  const std::string path = CopySleep("worker");
+  std::filesystem::resize_file(path, std::size_t{4} << 20);
+  const Sha256Digest expected = DigestOf(path);
+  const ChildProcess child(path);
+  std::atomic<bool> enough = false;
+  std::thread linking([&] {
+    while (!enough) {
+      std::filesystem::create_hard_link(path, path + ".link");
+      std::filesystem::remove(path + ".link");
+    }
+  });
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_THAT(Get(digests, Pin(child)), IsOkAndHolds(expected));
+  }
+  enough = true;
+  linking.join();
 }
 
 TEST_F(ExecutableDigestsTest, AFileThatHasJustChangedIsNotRemembered) {
