@@ -11,20 +11,24 @@
 #include <boost/system/error_code.hpp>
 #include <openssl/crypto.h>
 
+#include "base/core/check.h"
+
 namespace credence {
 namespace {
 
 constexpr std::size_t kMaxDepth = 16;
 
-/// Wipes what it takes back.
+/// Wipes what it takes back. The library names one alignment when it takes and another when it gives
+/// back, so all blocks have the greatest there is.
 class WipingMemory final : public boost::json::memory_resource {
  private:
   void* do_allocate(std::size_t size, std::size_t alignment) override {
-    return ::operator new(size, std::align_val_t(alignment));
+    CREDENCE_CHECK(alignment <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+    return ::operator new(size);
   }
-  void do_deallocate(void* memory, std::size_t size, std::size_t alignment) override {
+  void do_deallocate(void* memory, std::size_t size, std::size_t /*alignment*/) override {
     OPENSSL_cleanse(memory, size);
-    ::operator delete(memory, std::align_val_t(alignment));
+    ::operator delete(memory);
   }
   bool do_is_equal(const boost::json::memory_resource& other) const noexcept override {
     return this == &other;
