@@ -168,7 +168,7 @@ TEST_F(AgentTest, StatusOnAnOlderKernelSaysThatCallersAreOpenedByPid) {
 TEST_F(AgentTest, HealthAndReflectionAnswerWithoutTheSecurityHeader) {
   ChildProcess agent([this] { return RunAgent(); });
   AwaitSocket();
-  for (const std::string method :
+  for (const char* const method :
        {"/grpc.health.v1.Health/Check",
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"}) {
