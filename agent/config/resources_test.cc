@@ -225,8 +225,9 @@ TEST(ResourcesTest, WhatABuiltInAdapterRefusesStandsAtTheSetting) {
   for (const auto& adapter : builtins) {
     adapters.push_back(adapter.get());
   }
-  const std::string yaml = Destination(
-      "{name: kv}", "{adapter: openbao, settings: {\n  address: http://x,\n  rule: a,\n  role: b}}");
+  const std::string yaml =
+      Destination("{name: kv}",
+                  "{adapter: openbao, settings: {\n  address: http://x,\n  rule: a,\n  role: b}}");
   const ResourcesOutcome outcome = ParseResources(yaml, "kv.yaml", adapters);
   std::vector<std::string> lines;
   for (const ConfigMistake& mistake : outcome.mistakes) {
@@ -237,10 +238,10 @@ TEST(ResourcesTest, WhatABuiltInAdapterRefusesStandsAtTheSetting) {
       ElementsAre(
           testing::StartsWith(
               "kv.yaml:4:26: Destination kv: spec.settings: audience: is missing; expected one of"),
-          testing::StartsWith(
-              "kv.yaml:5:3: Destination kv: spec.settings: address: expected the server's https URL"),
-          testing::StartsWith(
-              "kv.yaml:6:3: Destination kv: spec.settings: rule: unknown setting; known: address,")));
+          testing::StartsWith("kv.yaml:5:3: Destination kv: spec.settings: address: expected the "
+                              "server's https URL"),
+          testing::StartsWith("kv.yaml:6:3: Destination kv: spec.settings: rule: unknown setting; "
+                              "known: address,")));
 }
 
 TEST(ResourcesTest, NamesAreUniqueAndBothPlacesAreNamed) {

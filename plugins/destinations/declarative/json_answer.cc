@@ -18,8 +18,8 @@ namespace {
 
 constexpr std::size_t kMaxDepth = 16;
 
-/// Wipes what it takes back. The library names one alignment when it takes and another when it gives
-/// back, so all blocks have the greatest there is.
+/// Wipes what it takes back. The library names one alignment when it takes and another when it
+/// gives back, so all blocks have the greatest there is.
 class WipingMemory final : public boost::json::memory_resource {
  private:
   void* do_allocate(std::size_t size, std::size_t alignment) override {
