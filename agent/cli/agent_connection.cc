@@ -27,6 +27,9 @@ Error CannotConnect(const std::string& path, int error_number) {
              : NoAgent(path, ErrnoText(error_number));
 }
 
+/// Whoever has no number in our user namespace. Source: user_namespaces(7).
+constexpr uid_t kOverflowUid = 65534;
+
 Result<void> CheckServer(int fd, const std::string& path) {
   ucred server{};
   socklen_t size = sizeof server;
@@ -34,11 +37,15 @@ Result<void> CheckServer(int fd, const std::string& path) {
     return CannotConnect(path, errno);
   }
   if (server.uid != 0 && server.uid != geteuid()) {
-    return Error(Code::kPermissionDenied,
-                 fmt::format("uid {} serves on {}: expected root or the user of this process ({})",
-                             server.uid,
-                             path,
-                             geteuid()));
+    return Error(
+        Code::kPermissionDenied,
+        fmt::format("uid {} serves on {}: expected root or the user of this process ({}){}",
+                    server.uid,
+                    path,
+                    geteuid(),
+                    server.uid == kOverflowUid
+                        ? "; inside a user namespace the host's root cannot be told from others"
+                        : ""));
   }
   return Ok();
 }

@@ -25,18 +25,18 @@ std::string ForBash(const CLI::App& app) {
   std::string cases;
   for (const CLI::App* command : app.get_subcommands({})) {
     names += (names.empty() ? "" : " ") + command->get_name();
-    cases += fmt::format("    {}) words='{}' ;;\n", command->get_name(), FlagsOf(*command));
+    cases += fmt::format("    {}) offered='{}' ;;\n", command->get_name(), FlagsOf(*command));
   }
   // What follows "--" is another program's; the shell completes it as files.
   return fmt::format(
       "_credence() {{\n"
-      "  local word words=''\n"
+      "  local word offered=''\n"
       "  for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n"
       "    [[ $word == -- ]] && return\n"
       "  done\n"
       "  case ${{COMP_WORDS[1]}} in\n{}  esac\n"
-      "  ((COMP_CWORD == 1)) && words='{}'\n"
-      "  COMPREPLY=($(compgen -W \"$words\" -- \"${{COMP_WORDS[COMP_CWORD]}}\"))\n"
+      "  ((COMP_CWORD == 1)) && offered='{}'\n"
+      "  COMPREPLY=($(compgen -W \"$offered\" -- \"${{COMP_WORDS[COMP_CWORD]}}\"))\n"
       "}}\n"
       "complete -o default -F _credence credence",
       cases,

@@ -80,22 +80,31 @@ TEST_F(CommandExecTest, ARefusalIsTextOrJsonAndTheCommandDoesNotRun) {
 }
 
 /// `number` comes while the credential is being fetched.
-[[noreturn]] void RunInterrupted(int number, const std::string& mark) {
+[[noreturn]] void RunInterrupted(int number) {
   std::promise<void> end;
   const FakeAgent agent([&](int, const auto&, auto& response) {
     kill(getpid(), number);
     end.get_future().wait();
     return Give(response);
   });
-  _exit(Exec(agent, "touch " + mark, {"--timeout", "600"}));
+  _exit(Exec(agent, "exit 7", {"--timeout", "600"}));
 }
 
 TEST_F(CommandExecTest, ASignalWhileTheCredentialIsFetchedEndsItAndTheCommandDoesNotRun) {
-  const std::string mark = testing::TempDir() + "interrupted." + std::to_string(getpid());
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
-    EXPECT_EXIT(RunInterrupted(number, mark), ExitedWithCode(128 + number), "^$") << number;
-    EXPECT_FALSE(std::filesystem::exists(mark));
+    EXPECT_EXIT(RunInterrupted(number), ExitedWithCode(128 + number), "^$") << number;
   }
+}
+
+/// A parent that ignores the end of its children hands that down.
+[[noreturn]] void RunUnderAParentThatIgnoresChildren() {
+  signal(SIGCHLD, SIG_IGN);
+  const FakeAgent agent([](int, const auto&, auto& response) { return Give(response); });
+  _exit(Exec(agent, "exit 7", {"--timeout", "600"}));
+}
+
+TEST_F(CommandExecTest, TheExitCodeIsPassedOnUnderAParentThatIgnoresChildren) {
+  EXPECT_EXIT(RunUnderAParentThatIgnoresChildren(), ExitedWithCode(7), "^$");
 }
 
 TEST_F(CommandExecTest, TheEndOfTheCommandIsSeenWhileARefreshWaits) {

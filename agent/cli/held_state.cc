@@ -35,6 +35,8 @@ HeldState::HeldState() {
   sigset_t blocked = PassedOnSignals();
   sigaddset(&blocked, SIGPIPE);
   pthread_sigmask(SIG_BLOCK, &blocked, &signals_before_);
+  // Under a parent that ignores it the kernel would keep the command's exit code from us.
+  signal(SIGCHLD, SIG_DFL);
   sigemptyset(&ending_);
   for (const int number : kEnding) {
     if (!IsIgnored(number)) {

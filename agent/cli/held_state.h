@@ -12,8 +12,9 @@ namespace credence {
 /// What this process changes of itself to hold a credential on behalf of a command, and how it was
 /// before: the command starts with that. Blocked from now on are the signals that a ChildProcess
 /// passes on, and SIGPIPE: nobody may be left to read our messages while the command still needs
-/// us. A crash of ours leaves no core. Make one before any library starts a thread: a signal that
-/// reaches a thread which does not block it ends us and leaves the command alone.
+/// us. SIGCHLD is not ignored any more, for the command
+/// neither. A crash of ours leaves no core. Make one before any library starts a thread: a signal
+/// that reaches a thread which does not block it ends us and leaves the command alone.
 class HeldState {
  public:
   HeldState();

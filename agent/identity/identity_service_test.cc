@@ -84,6 +84,13 @@ TEST_F(IdentityServiceTest, SignsEntriesAheadAndHandsOnTheBundleOnce) {
   EXPECT_EQ(service_->sync_status().error, "");
 }
 
+TEST_F(IdentityServiceTest, AClockThatLagsBehindTheServersGetsItsSvids) {
+  server_.clock_ahead = seconds(60);
+  Add(MakeEntry("a", "unix:uid:1"));
+  Start();
+  ASSERT_TRUE(Until([&] { return SerialOf("a") == 1; }));
+}
+
 TEST_F(IdentityServiceTest, RenewsAtHalfOfLife) {
   Add(MakeEntry("a", "unix:uid:1"));
   Start();

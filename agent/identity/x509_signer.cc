@@ -208,7 +208,9 @@ SignedX509 X509Signer::Checked(const Attempt& attempt,
   if (!bundle) {
     return Error(Code::kUnavailable, "there is no bundle to check the certificate against");
   }
-  if (auto verified = VerifyX509Svid(*chain, bundle->x509_authorities, now); !verified.ok()) {
+  // A clock that lags is no reason to ask again: others take the certificate.
+  const WallTime then = std::max(now, chain->not_before);
+  if (auto verified = VerifyX509Svid(*chain, bundle->x509_authorities, then); !verified.ok()) {
     return std::move(verified).error();
   }
   return chain;
@@ -269,7 +271,9 @@ void X509Signer::DropUntrusted() {
   pause_until_.clear();
   std::vector<std::string> untrusted;
   for (const auto& [id, held] : store_.x509_svids()) {
-    const auto verified = VerifyX509Svid(held->svid.chain, bundle->x509_authorities, clock_.Now());
+    const X509SvidChain& chain = held->svid.chain;
+    const WallTime then = std::max(clock_.Now(), chain.not_before);
+    const auto verified = VerifyX509Svid(chain, bundle->x509_authorities, then);
     if (!verified.ok()) {
       untrusted.push_back(id);
     }

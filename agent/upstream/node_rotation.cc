@@ -72,7 +72,9 @@ Task<Result<NodeIdentity::Issued>> NodeIdentity::AcceptAttested(IssuedAgentSvid 
   if (!bundle.ok()) {
     co_return std::move(bundle).error();
   }
-  if (auto verified = VerifyX509Svid(svid.chain, (*bundle)->x509_authorities, clock_.Now());
+  // A clock that lags must not cost a join token.
+  const WallTime then = std::max(clock_.Now(), svid.chain.not_before);
+  if (auto verified = VerifyX509Svid(svid.chain, (*bundle)->x509_authorities, then);
       !verified.ok()) {
     co_return std::move(verified).error().Wrap("the agent SVID does not fit the server's bundle");
   }

@@ -37,7 +37,8 @@ Result<void> CheckOwner(const fs::path& path, const struct stat& info) {
     return Ok();
   }
   return Error(Code::kPermissionDenied,
-               fmt::format("{} belongs to uid {}: expected root or the user of this process ({})",
+               fmt::format("{} belongs to uid {}: expected root or the user of this process ({}); "
+                           "chown it",
                            path.string(),
                            info.st_uid,
                            geteuid()));
@@ -122,8 +123,15 @@ class Walk {
       return Ok();
     }
     // Another may make it first: then it is looked at like any other.
-    if (errno == ENOENT && make_ && mkdir(next.c_str(), *make_) != 0 && errno != EEXIST) {
-      return Failure("create folder", next, errno);
+    if (errno == ENOENT && make_) {
+      const bool made = mkdir(next.c_str(), *make_) == 0;
+      if (!made && errno != EEXIST) {
+        return Failure("create folder", next, errno);
+      }
+      // The umask has taken bits. What stands here nobody else can have replaced.
+      if (made && chmod(next.c_str(), *make_) != 0) {
+        return Failure("set the mode of", next, errno);
+      }
     }
     return lstat(next.c_str(), &info) == 0 ? Ok() : Result<void>(Failure("open", next, errno));
   }

@@ -42,8 +42,10 @@ class ListenSocketTest : public testing::Test {
   std::string path_;
 };
 
-TEST_F(ListenSocketTest, MakesFolderAndSocketWithTheirModes) {
+TEST_F(ListenSocketTest, MakesFolderAndSocketWithTheirModesUnderAnyUmask) {
+  const mode_t before = umask(0027);
   const auto listening = ListenSocket::Bind(path_, 0777);
+  umask(before);
   ASSERT_THAT(listening, IsOk());
   EXPECT_EQ(ModeOf(path_), 0777U);
   EXPECT_EQ(ModeOf(folder_ + "/run/public"), 0755U);

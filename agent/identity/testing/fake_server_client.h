@@ -119,6 +119,8 @@ class FakeServerClient final : public ServerClient {
   std::string refused;
   std::string forged;
   std::string swapped;
+  /// How far its clock is ahead of ours.
+  std::chrono::seconds clock_ahead{0};
   /// Every certificate, in order.
   std::vector<std::string> issued;
   int jwts = 0;
@@ -128,7 +130,8 @@ class FakeServerClient final : public ServerClient {
  private:
   std::string Sign(const X509Request& request) {
     const std::string signed_for = request.entry_id == forged ? "someone-else" : request.entry_id;
-    const auto ahead = std::chrono::floor<std::chrono::seconds>(clock_.Now() - SystemClock().Now());
+    const auto ahead =
+        clock_ahead + std::chrono::floor<std::chrono::seconds>(clock_.Now() - SystemClock().Now());
     const testkit::LeafOptions options{.uris = {"spiffe://example.org/" + signed_for},
                                        .starts = ahead - std::chrono::seconds(10),
                                        .ends = ahead + std::chrono::hours(1)};
