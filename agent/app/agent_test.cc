@@ -91,10 +91,13 @@ class AgentTest : public testing::Test {
 
   static bool Until(const std::function<bool()>& done) {
     const Deadline end = Deadline::After(seconds(30));
-    while (!done() && !end.Passed()) {
+    while (!done()) {
+      if (end.Passed()) {
+        return false;
+      }
       RunTask(Sleep(milliseconds(2)));
     }
-    return done();
+    return true;
   }
 
   /// Opens a call as a workload does.

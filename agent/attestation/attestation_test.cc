@@ -152,7 +152,8 @@ TEST_F(WorkloadAttestationTest, DescribesTheProcessForTheAuditLog) {
 
 TEST_F(WorkloadAttestationTest, APathThatTheProcessArrangedIsMarked) {
   auto attestation = Make({{.type = "a"}});
-  const ChildProcess child("/usr/bin/true", {}, DisguiseSleepAsTrue);
+  ASSERT_EQ(geteuid(), 0U) << "this test becomes another user, as root's namespaces are trusted";
+  const ChildProcess child("/usr/bin/true", {.uid = 2001, .gid = 2002}, DisguiseSleepAsTrue);
   const auto attested = Attest(attestation, child.AsCaller(), AttestDetail::kProcess);
   ASSERT_THAT(attested, IsOk());
   EXPECT_EQ(attested->process.executable, "/usr/bin/true (unverified)");

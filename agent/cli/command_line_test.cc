@@ -18,7 +18,7 @@ using testing::ExitedWithCode;
 using testing::HasSubstr;
 
 /// The whole command line in a process of its own, with standard output going to `fd`.
-[[noreturn]] void Run(const std::vector<std::string>& arguments, int fd) {
+[[noreturn]] void RunProgram(const std::vector<std::string>& arguments, int fd) {
   dup2(fd, STDOUT_FILENO);
   _exit(RunCommandLine(arguments));
 }
@@ -48,24 +48,25 @@ TEST_F(CommandLineTest, OutputThatCannotBeWrittenIsAFailure) {
   const std::string why = "credence: write standard output: no space left on device";
   for (const auto& arguments : std::vector<std::vector<std::string>>{
            {"version"}, {"version", "--output", "json"}, {"--help"}, {"get", "--help"}}) {
-    EXPECT_EXIT(Run(arguments, open("/dev/full", O_WRONLY)), ExitedWithCode(1), why);
-    EXPECT_EXIT(Run(arguments, open("/dev/null", O_WRONLY)), ExitedWithCode(0), "");
+    EXPECT_EXIT(RunProgram(arguments, open("/dev/full", O_WRONLY)), ExitedWithCode(1), why);
+    EXPECT_EXIT(RunProgram(arguments, open("/dev/null", O_WRONLY)), ExitedWithCode(0), "");
   }
 }
 
 TEST_F(CommandLineTest, AnotherFailureKeepsItsCode) {
-  EXPECT_EXIT(
-      Run({"list", "--socket", "/none/api.sock", "--output", "json"}, open("/dev/full", O_WRONLY)),
-      ExitedWithCode(5),
-      "");
-  EXPECT_EXIT(Run({"nonsense"}, STDERR_FILENO), ExitedWithCode(2), "");
+  EXPECT_EXIT(RunProgram({"list", "--socket", "/none/api.sock", "--output", "json"},
+                         open("/dev/full", O_WRONLY)),
+              ExitedWithCode(5),
+              "");
+  EXPECT_EXIT(RunProgram({"nonsense"}, STDERR_FILENO), ExitedWithCode(2), "");
 }
 
 TEST_F(CommandLineTest, RunAndCheckSayMistakesAsJson) {
   for (const char* command : {"run", "check"}) {
-    EXPECT_EXIT(Run({command, "-config", "/none/agent.conf", "-output", "json"}, STDERR_FILENO),
-                ExitedWithCode(3),
-                "\"file\": \"/none/agent.conf\"");
+    EXPECT_EXIT(
+        RunProgram({command, "-config", "/none/agent.conf", "-output", "json"}, STDERR_FILENO),
+        ExitedWithCode(3),
+        "\"file\": \"/none/agent.conf\"");
   }
 }
 
@@ -92,19 +93,19 @@ TEST_F(CommandLineTest, BashCompletesCommandsAndTheirFlags) {
 }
 
 TEST_F(CommandLineTest, EveryShellGetsAScript) {
-  EXPECT_EXIT(Run({"completion", "zsh"}, STDERR_FILENO), ExitedWithCode(0), "bashcompinit");
-  EXPECT_EXIT(Run({"completion", "fish"}, STDERR_FILENO),
+  EXPECT_EXIT(RunProgram({"completion", "zsh"}, STDERR_FILENO), ExitedWithCode(0), "bashcompinit");
+  EXPECT_EXIT(RunProgram({"completion", "fish"}, STDERR_FILENO),
               ExitedWithCode(0),
               "__fish_seen_subcommand_from get' -l min-ttl -d 'Seconds the");
-  EXPECT_EXIT(Run({"completion", "csh"}, STDERR_FILENO), ExitedWithCode(2), "csh");
+  EXPECT_EXIT(RunProgram({"completion", "csh"}, STDERR_FILENO), ExitedWithCode(2), "csh");
 }
 
 TEST_F(CommandLineTest, AnUnusableAddressIsBadUsageInBothForms) {
-  EXPECT_EXIT(Run({"list", "--socket", "tcp://127.0.0.1:1"}, STDERR_FILENO),
+  EXPECT_EXIT(RunProgram({"list", "--socket", "tcp://127.0.0.1:1"}, STDERR_FILENO),
               ExitedWithCode(2),
               "credence: --socket is \"tcp://127.0.0.1:1\"");
   EXPECT_EXIT(
-      Run({"get", "kv", "--socket", "tcp://127.0.0.1:1", "--output", "json"}, STDERR_FILENO),
+      RunProgram({"get", "kv", "--socket", "tcp://127.0.0.1:1", "--output", "json"}, STDERR_FILENO),
       ExitedWithCode(2),
       "\"code\": \"INVALID_ARGUMENT\"");
 }

@@ -80,6 +80,14 @@ TEST(ResourceFilesTest, AnUnreadableFileIsOneMistakeAndNoFollowUps) {
   EXPECT_THAT(MistakesOf({folder.path()}), ElementsAre(HasSubstr("kv.yaml:1:1: this is not YAML")));
 }
 
+TEST(ResourceFilesTest, AFileThatWasEmptiedIsOneMistakeAndNoFollowUps) {
+  const TemporaryFolder folder;
+  folder.Write("kv.yaml", "");
+  folder.Write("grant.yaml", std::string(kGrant));
+  EXPECT_EQ(Load({folder.path()}).resources, nullptr);
+  EXPECT_THAT(MistakesOf({folder.path()}), ElementsAre(HasSubstr("kv.yaml: has no resource")));
+}
+
 TEST(ResourceFilesTest, WhatIsNotThereIsAMistake) {
   EXPECT_THAT(MistakesOf({"/does/not/exist"}),
               ElementsAre("/does/not/exist: open /does/not/exist: no such file or directory"));

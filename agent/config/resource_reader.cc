@@ -26,6 +26,10 @@ bool IsResourceName(std::string_view name) {
          std::all_of(name.begin(), name.end(), [](char c) { return IsNameByte(c) || c == '-'; });
 }
 
+bool IsBlank(std::string_view yaml) {
+  return yaml.find_first_not_of(" \t\r\n") == std::string_view::npos;
+}
+
 /// The text at `key` of an object, without any check.
 std::string_view PeekText(const Value& object, std::string_view key) {
   for (const Entry& entry : object.entries) {
@@ -62,6 +66,11 @@ void ResourceReader::Read(std::string_view yaml, const std::string& file) {
   if (read.error) {
     incomplete_ = true;
     mistakes.Add({read.error->at, ""}, read.error->message);
+  } else if (IsBlank(yaml)) {
+    // What a full disk or a copy under way leaves of a file. It must not take everything away.
+    incomplete_ = true;
+    mistakes.Add({},
+                 "has no resource: expected at least one document, or a comment if none is meant");
   }
   for (const Value& document : read.documents) {
     ReadDocument(document, mistakes);

@@ -17,7 +17,8 @@ class ResourceReader {
  public:
   explicit ResourceReader(AdapterList adapters) : adapters_(std::move(adapters)) {}
 
-  /// Reads the documents of one file.
+  /// Reads the documents of one file. One with comments or markers only holds none; an empty or
+  /// blank one is a mistake.
   void Read(std::string_view yaml, const std::string& file);
   /// Records that a file or folder could not be read.
   void Refuse(const std::string& file, std::string message);

@@ -150,8 +150,15 @@ TEST(ResourcesTest, AGrantByNameAloneIsTooBroadForAHighSensitivity) {
   EXPECT_THAT(MistakesOf(with("high", empty)), ElementsAre("kv.yaml:5:39: " + expected));
 }
 
-TEST(ResourcesTest, NothingIsAnEmptySet) {
-  EXPECT_THAT(MistakesOf(""), IsEmpty());
+TEST(ResourcesTest, AFileWithoutAnythingIsAMistake) {
+  for (const std::string_view nothing : {"", " ", "\n\n", "\r\n\t\n"}) {
+    EXPECT_THAT(MistakesOf(std::string(nothing)),
+                ElementsAre("kv.yaml: has no resource: expected at least one document, or a "
+                            "comment if none is meant"));
+  }
+}
+
+TEST(ResourcesTest, NothingThatIsMeantIsAnEmptySet) {
   EXPECT_THAT(MistakesOf("# nothing\n---\n---\n"), IsEmpty());
 }
 

@@ -48,7 +48,8 @@ TEST_F(ReflectionApiTest, WE_23_25_EveryServiceIsListedAndDescribed) {
   ServerReflectionRequest request;
   request.set_list_services("*");
   std::vector<std::string> names;
-  for (const auto& service : api_.Answer(request).list_services_response().service()) {
+  const auto answer = api_.Answer(request);
+  for (const auto& service : answer.list_services_response().service()) {
     names.push_back(service.name());
     EXPECT_FALSE(MethodsOf(service.name()).empty()) << service.name();
   }

@@ -69,7 +69,8 @@ struct BrokerAnswer {
 /// One exchange at a time runs for an (identity, destination, parameters, max_ttl), however many
 /// callers wait; each attempt spends a JWT-SVID that was never sent before. Each destination has
 /// its own limit of calls and its own circuit, so one that hangs costs the others nothing. A reload
-/// that takes the last grant of a credential away has it revoked at the vendor, if the vendor can.
+/// that takes the last grant of a credential away has it revoked at the vendor, if the vendor can
+/// and no later reload gives it back within a grace.
 /// Threads: core thread. References outlive the broker.
 class Broker {
  public:

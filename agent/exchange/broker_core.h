@@ -77,6 +77,12 @@ class Broker::Core {
     return StandingOf(
         Current(), slot.key.spiffe_id, slot.key.destination, slot.key.max_ttl, clock_.Now());
   }
+  /// By whichever limit.
+  bool GrantedNow(const ExchangeOrder& order) const {
+    const auto standing = StandingOf(
+        Current(), order.identity.id.text(), order.destination, std::nullopt, clock_.Now());
+    return standing != Standing::kNone;
+  }
   PolicyContext Context() const { return {.now = clock_.Now(), .agent_id = agent_id_}; }
 
   // Exchanges and upkeep.
@@ -93,7 +99,7 @@ class Broker::Core {
   void ApplyResources();
   /// nullopt if the slot holds nothing.
   static std::optional<Revocation> RevocationOf(const CredentialSlot& slot);
-  /// Ends them at their vendors in the background.
+  /// Ends them at their vendors in the background, unless they are granted again by then.
   void Revoke(std::vector<Revocation> revocations);
   /// An exchange for `slot` has ended after it was dropped; `before` is what it held when that
   /// began.

@@ -19,6 +19,7 @@ using testing::SizeIs;
 class BrokerRevocationTest : public BrokerFixture {
  protected:
   BrokerRevocationTest() {
+    options_.revocation.grace = milliseconds(0);
     options_.revocation.retry = {.initial = milliseconds(5), .cap = milliseconds(10)};
     options_.revocation.attempt_timeout = milliseconds(500);
   }
@@ -88,6 +89,35 @@ TEST_F(BrokerRevocationTest, AFailureThatMayPassIsTriedAgain) {
   EXPECT_EQ(Revocations()[1].result, AuditResult::kFailed);
   EXPECT_THAT(Revocations()[1].reason, HasSubstr("not revoked: away; it stays usable until"));
   EXPECT_EQ(Revocations()[2].result, AuditResult::kAllowed);
+}
+
+TEST_F(BrokerRevocationTest, AGrantThatIsBackBeforeAnotherAttemptSavesItsCredential) {
+  resources_.grants.push_back(FakeGrant("a-to-kv", "spiffe://example.org/a", "kv"));
+  kv_->revoke_answers = {Error(Code::kUnavailable, "away"), Error(Code::kUnavailable, "away")};
+  StartWithOne();
+  CredentialQuery query = Query();
+  query.identities[0] = {*SpiffeId::Parse("spiffe://example.org/a"), "entry-2"};
+  ASSERT_EQ(SecretOf(Get(query)), "secret-2");
+  audit_.on_write = [this] {
+    if (Revocations().size() == 1) {
+      resources_.grants.push_back(FakeGrant("a-is-back", "spiffe://example.org/a", "kv"));
+      Reload();
+    }
+  };
+  RemoveTheGrant();
+  WaitUntil([this] { return Revocations().size() == 3; });
+  // The one that is granted again comes first in each round, so it was passed over by now.
+  EXPECT_EQ(kv_->revoked, (std::vector<std::string>{"secret-2", "secret-1", "secret-1"}));
+  EXPECT_EQ(Revocations()[2].result, AuditResult::kAllowed);
+}
+
+TEST_F(BrokerRevocationTest, NothingIsRevokedWithinTheGrace) {
+  // Ends when the broker is stopped; what comes after the grace is in revoker_test.cc.
+  options_.revocation.grace = std::chrono::hours(1);
+  StartWithOne();
+  RemoveTheGrant();
+  WaitUntil([this] { return broker_->size() == 0; });
+  EXPECT_THAT(kv_->revoked, IsEmpty());
 }
 
 TEST_F(BrokerRevocationTest, AVendorThatStaysAwayIsTriedABoundedNumberOfTimes) {

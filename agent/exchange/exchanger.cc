@@ -148,7 +148,7 @@ class Exchanger::Trial {
     const auto gate = std::exchange(gate_, nullptr);
     if (outcome.error.retry_after) {
       const auto asked = std::clamp<std::chrono::seconds>(
-          *outcome.error.retry_after, std::chrono::seconds(0), kMaxRetryAfter);
+          *outcome.error.retry_after, std::chrono::seconds(0), kMostSharedSilence);
       gate->not_before = std::max(gate->not_before, now + asked);
     }
     const bool away = !outcome.credential && outcome.error.failure == ExchangeFailure::kUnavailable;

@@ -65,10 +65,15 @@ struct ExchangeResult {
   std::chrono::milliseconds remember{0};
 };
 
+/// A Retry-After keeps every identity away from its destination for at most this long: what it says
+/// may be meant for one of them. The one that got it waits as long as it says.
+inline constexpr std::chrono::minutes kMostSharedSilence(5);
+
 /// Makes calls to vendors: at most so many to one destination at a time, none while its circuit is
-/// open or before the time that a Retry-After named, each with a JWT-SVID that was never sent
-/// before and that fits what the destination asks for, each in the audit log before its credential
-/// is returned, again as the class of failure says. Threads: core thread. References outlive it.
+/// open or before the time that a Retry-After named (see kMostSharedSilence), each with a JWT-SVID
+/// that was never sent before and that fits what the destination asks for, each in the audit log
+/// before its credential is returned, again as the class of failure says. Threads: core thread.
+/// References outlive it.
 class Exchanger {
  public:
   struct Options {
@@ -100,7 +105,7 @@ class Exchanger {
   struct Gate {
     CallSlots slots;
     Circuit circuit;
-    /// Until when the vendor wants no calls from anyone (Retry-After).
+    /// Until when nobody calls the vendor (Retry-After).
     SteadyTime not_before{};
   };
   class Trial;

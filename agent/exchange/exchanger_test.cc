@@ -185,6 +185,23 @@ TEST_F(ExchangerTest, ARetryAfterCountsForEveryIdentity) {
   EXPECT_TRUE(Run(seconds(2)).credential) << "a changed destination starts anew";
 }
 
+TEST_F(ExchangerTest, ALongRetryAfterKeepsTheOthersAwayForAShortTimeOnly) {
+  FakeClock clock(FromUnixSeconds(1'800'000'000));
+  vendor_->clock = &clock;
+  exchanger_.emplace(clock, jwts_, audit_, options_);
+  ExchangeOutcome limited = FakeFailure(ExchangeFailure::kRateLimited);
+  limited.error.retry_after = std::chrono::hours(24);
+  vendor_->answers = {limited};
+  EXPECT_EQ(Run(seconds(2)).remember, std::chrono::hours(24)) << "the one that was told";
+  clock.Advance(kMostSharedSilence - seconds(60));
+  const ExchangeResult other = Run(seconds(2), "spiffe://example.org/other");
+  EXPECT_EQ(other.refusal.code, Code::kResourceExhausted);
+  EXPECT_EQ(other.remember, seconds(60));
+  EXPECT_EQ(vendor_->exchanges, 1);
+  clock.Advance(seconds(60));
+  EXPECT_TRUE(Run(seconds(2), "spiffe://example.org/other").credential);
+}
+
 TEST_F(ExchangerTest, AnExpiredCredentialIsABadAnswer) {
   vendor_->life = milliseconds(0);
   EXPECT_THAT(Run().refusal.fact, HasSubstr("BAD_RESPONSE"));

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "agent/exchange/audit_event.h"
@@ -17,13 +19,18 @@ struct Revocation {
   /// The request that used it last; its target is the destination that gave the credential.
   ExchangeOrder order;
   SharedCredential credential;
+  /// An attempt got no answer or none that makes sense, so the vendor may have ended it.
+  bool unknown = false;
 };
 
-/// Ends credentials at their vendors. Each attempt is in the audit log; one that ends nothing says
-/// how long the credential stays usable. Threads: core thread. References outlive it.
+/// Ends credentials at their vendors, after a grace, because that cannot be taken back. Each
+/// attempt is in the audit log; one that ends nothing says how long the credential stays usable.
+/// Threads: core thread. References outlive it.
 class Revoker {
  public:
   struct Options {
+    /// A grant that is back by then was lost by mistake.
+    std::chrono::milliseconds grace{10'000};
     /// Longest for one call to a vendor.
     std::chrono::milliseconds attempt_timeout{10'000};
     /// Calls for one credential.
@@ -34,20 +41,33 @@ class Revoker {
                            .factor = 4};
   };
 
-  Revoker(const Clock& clock, AuditSink& audit, Options options)
-      : clock_(clock), audit_(audit), options_(options) {}
+  /// Whether the present resources let the identity of an order use its destination.
+  using Granted = std::function<bool(const ExchangeOrder&)>;
+
+  Revoker(const Clock& clock, AuditSink& audit, Options options, Granted granted)
+      : clock_(clock), audit_(audit), options_(options), granted_(std::move(granted)) {}
 
   /// One call after the other, then again for those that failed for a reason that may pass, as long
-  /// as they are valid. For credentials of one destination, so that none waits for another vendor.
+  /// as they are valid and not granted again. For credentials of one destination, so that none
+  /// waits for another vendor.
   Task<void> Run(std::vector<Revocation> revocations);
 
  private:
-  enum class Outcome { kOver, kTryAgain };
+  enum class Outcome {
+    kOver,
+    kTryAgain,
+    /// Try again, but the vendor may have ended it.
+    kUnknown,
+  };
+  static Outcome OutcomeOf(const Result<void>& revoked);
+  /// Asked anew before every attempt: meanwhile resources were read again.
+  bool Wanted(const Revocation& revocation) const;
   Task<Outcome> Attempt(Revocation revocation);
 
   const Clock& clock_;
   AuditSink& audit_;
   Options options_;
+  Granted granted_;
 };
 
 }  // namespace credence

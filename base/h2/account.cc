@@ -6,7 +6,8 @@ namespace credence::h2 {
 
 bool Account::HasRoomFor(Amount amount) const {
   return amount.connections <= limit_.connections - used_.connections &&
-         amount.calls <= limit_.calls - used_.calls && amount.bytes <= limit_.bytes - used_.bytes;
+         amount.calls <= limit_.calls - used_.calls && amount.bytes <= limit_.bytes - used_.bytes &&
+         amount.unread <= limit_.unread - used_.unread;
 }
 
 bool Account::Take(Amount amount) {
@@ -16,15 +17,17 @@ bool Account::Take(Amount amount) {
   used_.connections += amount.connections;
   used_.calls += amount.calls;
   used_.bytes += amount.bytes;
+  used_.unread += amount.unread;
   return true;
 }
 
 void Account::GiveBack(Amount amount) {
   CREDENCE_CHECK(amount.connections <= used_.connections && amount.calls <= used_.calls &&
-                 amount.bytes <= used_.bytes);
+                 amount.bytes <= used_.bytes && amount.unread <= used_.unread);
   used_.connections -= amount.connections;
   used_.calls -= amount.calls;
   used_.bytes -= amount.bytes;
+  used_.unread -= amount.unread;
   if (parent_) {
     parent_->GiveBack(amount);
   }
@@ -46,6 +49,7 @@ bool Holding::Take(Account::Amount amount) {
   held_.connections += amount.connections;
   held_.calls += amount.calls;
   held_.bytes += amount.bytes;
+  held_.unread += amount.unread;
   return true;
 }
 
@@ -54,6 +58,14 @@ void Holding::GiveBackBytes(std::size_t bytes) {
   if (bytes > 0) {
     account_->GiveBack({.bytes = bytes});
     held_.bytes -= bytes;
+  }
+}
+
+void Holding::GiveBackUnread(std::size_t bytes) {
+  CREDENCE_CHECK(bytes <= held_.unread);
+  if (bytes > 0) {
+    account_->GiveBack({.unread = bytes});
+    held_.unread -= bytes;
   }
 }
 

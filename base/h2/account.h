@@ -13,7 +13,10 @@ class Account {
   struct Amount {
     std::size_t connections = 0;
     std::size_t calls = 0;
+    /// Of requests.
     std::size_t bytes = 0;
+    /// Of answers that the socket does not take.
+    std::size_t unread = 0;
   };
 
   /// `parent` may be null.
@@ -49,6 +52,7 @@ class Holding {
   [[nodiscard]] bool Take(Account::Amount amount);
   /// Gives back a part; never more than is held.
   void GiveBackBytes(std::size_t bytes);
+  void GiveBackUnread(std::size_t bytes);
 
  private:
   void Release();

@@ -185,13 +185,13 @@ bool Connection::WritePending() {
     AwaitWritable();
     return false;
   }
-  holding_.GiveBackBytes(pending_.size());
+  holding_.GiveBackUnread(pending_.size());
   pending_ = {};
   return true;
 }
 
 void Connection::KeepPending(std::span<const std::uint8_t> bytes) {
-  if (!holding_.Take({.bytes = bytes.size()})) {
+  if (!holding_.Take({.unread = bytes.size()})) {
     Close();
     return;
   }

@@ -318,7 +318,7 @@ std::string WideOpenFlow() {
 }
 
 TEST_F(ServerTest, UnreadAnswersOfAUserAreBounded) {
-  Start({.max_request_bytes_per_uid = std::size_t{256} << 10});
+  Start({.max_unread_bytes_per_uid = std::size_t{256} << 10});
   for (int i = 0; i < 12; ++i) {
     TestClient& client = Connect();
     client.SendRaw(WideOpenFlow());

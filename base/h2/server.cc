@@ -117,9 +117,11 @@ Result<void> Server::Core::Listen(const std::string& socket_path, mode_t mode) {
   const std::size_t most = std::min(options.max_connections, affordable);
   connections_per_uid_ =
       std::max<std::size_t>(1, std::min(options.max_connections_per_uid, most / 4 * 3));
-  total_ = std::make_shared<Account>(
-      Account::Amount{most, most * options.max_streams_per_connection, options.max_request_bytes},
-      nullptr);
+  total_ = std::make_shared<Account>(Account::Amount{most,
+                                                     most * options.max_streams_per_connection,
+                                                     options.max_request_bytes,
+                                                     options.max_unread_bytes},
+                                     nullptr);
   auto bound = ListenSocket::Bind(socket_path, mode);
   if (!bound.ok()) {
     return std::move(bound).error();
@@ -218,10 +220,11 @@ std::shared_ptr<Account> Server::Core::AccountOf(uid_t uid) {
   auto account = known.lock();
   if (!account) {
     const auto& options = context_.options;
-    account = std::make_shared<Account>(
-        Account::Amount{
-            connections_per_uid_, options.max_streams_per_uid, options.max_request_bytes_per_uid},
-        total_);
+    account = std::make_shared<Account>(Account::Amount{connections_per_uid_,
+                                                        options.max_streams_per_uid,
+                                                        options.max_request_bytes_per_uid,
+                                                        options.max_unread_bytes_per_uid},
+                                        total_);
     known = account;
     if (accounts_.size() > 2 * connections_.size() + 64) {
       std::erase_if(accounts_, [](const auto& entry) { return entry.second.expired(); });

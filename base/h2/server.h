@@ -27,10 +27,13 @@ struct ServerOptions {
   /// Calls whose handlers run (SETTINGS_MAX_CONCURRENT_STREAMS).
   std::uint32_t max_streams_per_connection = 100;
   std::size_t max_streams_per_uid = 8192;
-  /// Bytes of requests (headers and messages not read yet) and of answers that the socket does not
-  /// take, held for one uid, and in all.
+  /// Bytes of requests (headers and messages not read yet) held for one uid, and in all.
   std::size_t max_request_bytes_per_uid = std::size_t{16} << 20;
   std::size_t max_request_bytes = std::size_t{64} << 20;
+  /// Bytes of answers that their sockets do not take; over it, the connection is closed that would
+  /// need more.
+  std::size_t max_unread_bytes_per_uid = std::size_t{32} << 20;
+  std::size_t max_unread_bytes = std::size_t{128} << 20;
   /// One message, after decompression.
   std::size_t max_message_bytes = std::size_t{4} << 20;
   /// The header list of a request, as RFC 9113 counts it (32 bytes on top of each field).

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <compare>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -33,6 +34,9 @@ struct FileId {
   auto operator<=>(const FileId&) const = default;
 };
 
+/// What PinnedProcess keeps about the place of an executable.
+struct KnownPlace;
+
 /// The process at the other end of a local socket, as the kernel knew it when it connected. Made
 /// once at accept and passed down; nobody looks a pid up again.
 struct Caller {
@@ -46,6 +50,9 @@ struct Caller {
   UniqueFd folder;
   /// What it ran then; nullopt if that could not be seen.
   std::optional<FileId> executable;
+  /// What was found out last about where its executable stands, which is dear to find out. For
+  /// PinnedProcess on the core thread alone.
+  mutable std::shared_ptr<const KnownPlace> known_place = nullptr;
 };
 
 /// Fills in `folder` and `executable`, for callers that did not come by a socket too.

@@ -8,6 +8,9 @@
 
 #include <array>
 #include <charconv>
+#include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -18,6 +21,16 @@
 #include "base/process/mounts.h"
 
 namespace credence {
+
+/// A mount id alone does not do: it is given away again after an unmount, and so is an inode
+/// number. The same unchanged file that still shows under the same words does stand, or stood when
+/// the connection first asked, where those words say; or the caller's word for it is still its own.
+struct KnownPlace {
+  ExecutableFile file;
+  std::uint64_t mount_id = 0;
+  ExecutablePath path;
+};
+
 namespace {
 
 constexpr std::size_t kMaxProcFile = std::size_t{64} << 10;
@@ -129,9 +142,24 @@ Result<ExecutablePath> PinnedProcess::PathOfExecutable() const {
     return Error(Code::kOutOfRange,
                  fmt::format("pid {}: the path of its executable is too long", caller_->pid));
   }
-  const bool of_the_host = (found->stx_mask & STATX_MNT_ID) != 0 &&
-                           IsMountOfTheHost(caller_->folder.get(), found->stx_mnt_id);
-  return ExecutablePath{std::string(path.data(), static_cast<std::size_t>(size)), !of_the_host};
+  const std::string text(path.data(), static_cast<std::size_t>(size));
+  const auto mount_id = (found->stx_mask & STATX_MNT_ID) != 0
+                            ? std::optional<std::uint64_t>(found->stx_mnt_id)
+                            : MountIdByFdinfo(place.get());
+  if (!mount_id) {
+    return ExecutablePath{text, true};
+  }
+  const KnownPlace* known = caller_->known_place.get();
+  if (known == nullptr || known->file != FileOf(*found) || known->mount_id != *mount_id ||
+      known->path.text != text) {
+    const auto of_the_host = IsMountOfTheHost(caller_->folder.get(), *mount_id);
+    if (!of_the_host) {
+      return ExecutablePath{text, true};
+    }
+    caller_->known_place = std::make_shared<const KnownPlace>(
+        KnownPlace{FileOf(*found), *mount_id, ExecutablePath{text, !*of_the_host}});
+  }
+  return caller_->known_place->path;
 }
 
 Result<std::uint64_t> PinnedProcess::StartTime() const {

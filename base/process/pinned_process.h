@@ -37,7 +37,8 @@ struct ExecutablePath {
 /// A caller proved alive after its /proc folder was open, so that every fact read through that
 /// folder is about the caller and no process that got its number later. Holds no descriptor of its
 /// own. Reads block for microseconds; run them off the core thread when many. Threads: immutable;
-/// any thread. Source: proc(5); the order of checks was measured against forced pid re-use.
+/// any thread, but for PathOfExecutable. Source: proc(5); the order of checks was measured against
+/// forced pid re-use.
 class PinnedProcess {
  public:
   /// Errors: kUnauthenticated if the process has ended, if its effective uid or gid is no longer
@@ -57,8 +58,9 @@ class PinnedProcess {
 
   /// The executable, open for reading: what is hashed is what runs, whatever stands at its path.
   Result<UniqueFd> OpenExecutable() const;
-  /// The path of the executable, about 15 us. Errors: kUnauthenticated if the process has replaced
-  /// its executable since it connected.
+  /// The path of the executable, about 15 us, and the first time of a connection what
+  /// IsMountOfTheHost costs: the caller remembers that answer. Threads: core thread. Errors:
+  /// kUnauthenticated if the process has replaced its executable since it connected.
   Result<ExecutablePath> PathOfExecutable() const;
 
   /// The executable as the kernel knows it now, without asking a remote or user-space file system,

@@ -317,23 +317,34 @@ bool RunsDisguised(const ChildProcess& child) {
   return Eventually([&] { return std::filesystem::read_symlink(link) == kDisguise; });
 }
 
-TEST(PinnedProcessTest, APathThroughMountsOfAUserNamespaceIsTheCallersView) {
+/// A user without rights; the namespaces that root makes are trusted.
+constexpr uid_t kUser = 4343;
+constexpr gid_t kGroup = 4242;
+
+bool BecomeUser(uid_t uid = kUser, gid_t gid = kGroup) {
+  return setresgid(gid, gid, gid) == 0 && setresuid(uid, uid, uid) == 0;
+}
+
+TEST(PinnedProcessTest, APathThroughMountsOfAUsersNamespaceIsTheCallersView) {
+  ASSERT_EQ(geteuid(), 0U) << "this test changes users and needs root";
   const ChildProcess child([] {
-    if (DisguiseSleep(CLONE_NEWUSER | CLONE_NEWNS)) {
+    if (BecomeUser() && DisguiseSleep(CLONE_NEWUSER | CLONE_NEWNS)) {
       execl(kDisguise, "sleep", "60", nullptr);
     }
     return 1;
   });
   ASSERT_TRUE(RunsDisguised(child));
-  const auto process = Pin(child);
+  const auto process = PinnedProcess::Open(CallerOf(child.pid(), kUser, kGroup));
   ASSERT_THAT(process, IsOk());
+  EXPECT_THAT(process->PathOfExecutable(), IsOkAndHolds(CallersPath(kDisguise)));
   EXPECT_THAT(process->PathOfExecutable(), IsOkAndHolds(CallersPath(kDisguise)));
 }
 
 TEST(PinnedProcessTest, APathThroughSomeoneElsesMountsIsTheCallersViewToo) {
+  ASSERT_EQ(geteuid(), 0U) << "this test changes users and needs root";
   const Gate disguised;
   const ChildProcess keeper([&] {
-    if (!DisguiseSleep(CLONE_NEWUSER | CLONE_NEWNS)) {
+    if (!BecomeUser() || !DisguiseSleep(CLONE_NEWUSER | CLONE_NEWNS)) {
       return 1;
     }
     disguised.Open();
@@ -350,6 +361,151 @@ TEST(PinnedProcessTest, APathThroughSomeoneElsesMountsIsTheCallersViewToo) {
   const auto process = Pin(child);
   ASSERT_THAT(process, IsOk());
   EXPECT_THAT(process->PathOfExecutable(), IsOkAndHolds(CallersPath(kDisguise)));
+}
+
+/// Lets the users of the child's new user namespace stand for those from `first` on.
+bool MapUsers(const ChildProcess& child, uid_t first) {
+  for (const char* map : {"uid_map", "gid_map"}) {
+    std::ofstream file(fmt::format("/proc/{}/{}", child.pid(), map));
+    file << fmt::format("0 {} 65536\n", first) << std::flush;
+    if (!file) {
+      return false;
+    }
+  }
+  return true;
+}
+
+TEST(PinnedProcessTest, APathInAContainerThatRootMadeWithOtherUsersCounts) {
+  ASSERT_EQ(geteuid(), 0U) << "this test maps users and needs root";
+  constexpr uid_t kFirst = 100'000;
+  const Gate made;
+  const Gate mapped;
+  const ChildProcess child([&] {
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
+      return 1;
+    }
+    made.Open();
+    mapped.Await();
+    if (BecomeUser(0, 0) && DisguiseSleep(0)) {
+      execl(kDisguise, "sleep", "60", nullptr);
+    }
+    return 1;
+  });
+  made.Await();
+  ASSERT_TRUE(MapUsers(child, kFirst));
+  mapped.Open();
+  ASSERT_TRUE(RunsDisguised(child));
+  const auto process = PinnedProcess::Open(CallerOf(child.pid(), kFirst, kFirst));
+  ASSERT_THAT(process, IsOk());
+  EXPECT_THAT(process->PathOfExecutable(), IsOkAndHolds(HostPath(kDisguise)));
+}
+
+TEST(PinnedProcessTest, APathInANamespaceMadeInsideOfAContainerIsTheCallersView) {
+  ASSERT_EQ(geteuid(), 0U) << "this test maps users and needs root";
+  const Gate made;
+  const Gate mapped;
+  const ChildProcess child([&] {
+    if (unshare(CLONE_NEWUSER) != 0) {
+      return 1;
+    }
+    made.Open();
+    mapped.Await();
+    // Its maker has the uid 0 here too, but not our user namespace for a parent.
+    if (DisguiseSleep(CLONE_NEWUSER | CLONE_NEWNS)) {
+      execl(kDisguise, "sleep", "60", nullptr);
+    }
+    return 1;
+  });
+  made.Await();
+  ASSERT_TRUE(MapUsers(child, 0));
+  mapped.Open();
+  ASSERT_TRUE(RunsDisguised(child));
+  const auto process = Pin(child);
+  ASSERT_THAT(process, IsOk());
+  EXPECT_THAT(process->PathOfExecutable(), IsOkAndHolds(CallersPath(kDisguise)));
+}
+
+TEST(PinnedProcessTest, APathThatCountedDoesNotVouchForAnotherMountOfTheSameFile) {
+  ASSERT_EQ(geteuid(), 0U) << "this test changes users and needs root";
+  const std::string shell = std::filesystem::canonical("/bin/sh").string();
+  const Gate started;
+  int ends[2] = {-1, -1};
+  ASSERT_EQ(pipe(ends), 0);
+  const UniqueFd read_end(ends[0]);
+  const UniqueFd write_end(ends[1]);
+  const ChildProcess child([&] {
+    // Taken before the new mounts: it lies on the host's.
+    const int host_shell = open(shell.c_str(), O_PATH);
+    if (BecomeUser() && unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 &&
+        mount(shell.c_str(), kDisguise, nullptr, MS_BIND, nullptr) == 0 &&
+        dup2(read_end.get(), STDIN_FILENO) == STDIN_FILENO) {
+      const std::string script = fmt::format("read x; exec {} -c 'read x; read x'", kDisguise);
+      std::string name = "sh";
+      std::string option = "-c";
+      std::string command = script;
+      const std::array<char*, 4> arguments = {name.data(), option.data(), command.data(), nullptr};
+      std::array<char*, 1> environment = {nullptr};
+      fexecve(host_shell, arguments.data(), environment.data());
+    }
+    return 1;
+  });
+  const std::string link = fmt::format("/proc/{}/exe", child.pid());
+  ASSERT_TRUE(Eventually([&] { return std::filesystem::read_symlink(link) == shell; }));
+  const auto caller = CallerOf(child.pid(), kUser, kGroup);
+  const auto process = PinnedProcess::Open(caller);
+  ASSERT_THAT(process, IsOk());
+  EXPECT_THAT(process->PathOfExecutable(), IsOkAndHolds(HostPath(shell)));
+  ASSERT_EQ(write(write_end.get(), "\n", 1), 1);
+  ASSERT_TRUE(RunsDisguised(child));
+  EXPECT_THAT(process->PathOfExecutable(), IsOkAndHolds(CallersPath(kDisguise)));
+}
+
+int ExitCodeOf(ChildProcess& child) {
+  const int status = child.Reap();
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/// In the mount namespace of process 1: 0 if an agent in another one knows the path of a process
+/// that has changed its root.
+int FindPathOfChrootedDaemon() {
+  const Gate changed;
+  const ChildProcess daemon([&] {
+    if (chroot("/proc") != 0 || chdir("/") != 0) {
+      return 1;
+    }
+    changed.Open();
+    return PauseForEver();
+  });
+  changed.Await();
+  ChildProcess agent([&] {
+    if (unshare(CLONE_NEWNS) != 0) {
+      return 2;
+    }
+    const auto process = PinnedProcess::Open(CallerOf(daemon.pid()));
+    if (!process.ok()) {
+      return 3;
+    }
+    const auto path = process->PathOfExecutable();
+    return path.ok() && !path->callers_view ? 0 : 4;
+  });
+  return ExitCodeOf(agent);
+}
+
+TEST(PinnedProcessTest, AChrootedProcessOfTheHostHasAPathForAnAgentInItsOwnMountNamespace) {
+  ASSERT_EQ(geteuid(), 0U) << "this test changes its root folder and needs root";
+  // With a process 1 of its own, whose mount namespace it knows.
+  ChildProcess world([] {
+    if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0) {
+      return 5;
+    }
+    ChildProcess init([] {
+      const bool mounted = mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                           mount("proc", "/proc", "proc", 0, nullptr) == 0;
+      return mounted ? FindPathOfChrootedDaemon() : 6;
+    });
+    return ExitCodeOf(init);
+  });
+  EXPECT_EQ(ExitCodeOf(world), 0);
 }
 
 TEST(PinnedProcessTest, APathInAContainerThatRootMadeCounts) {

@@ -27,7 +27,7 @@ credence {
 @pytest.fixture
 def check(scratch):
     """check(conf, resources) runs `credence check`; (exit code, what it said)."""
-    def run(conf, resources=""):
+    def run(conf, resources="# none\n"):
         folder = scratch.folder("resources")
         (folder / "all.yaml").write_text(resources)
         path = scratch.path / "agent.conf"

@@ -204,7 +204,7 @@ def test_grant_that_goes_takes_the_cached_credential_with_it(passing):
 
 def test_grant_that_goes_revokes_the_token_at_the_vendor(passing, bao):
     agent, token = passing
-    wait_until(lambda: not bao.token_alive(token), 20, lambda: f"OpenBao knows it no more\n{agent.process.tail()}")
+    wait_until(lambda: not bao.token_alive(token), 40, lambda: f"OpenBao knows it no more\n{agent.process.tail()}")
     events = wait_until(lambda: [event for event in agent.audit() if event.get("action") == "revoke"], 10, "its line in the audit log")
     assert [event["destination"] for event in events] == ["kv-demo"]
     assert token not in pathlib.Path(agent.audit_log).read_text(encoding="utf-8")

@@ -91,6 +91,21 @@ Task<void> UnixAttestor::LoadNames(std::vector<AccountId> ids, uid_t uid, Deadli
   }
 }
 
+/// An entry that needs the path matches no more, and nothing else says why.
+void UnixAttestor::LogPathLeftOut(const Caller& caller, const std::string& path) {
+  constexpr auto kLogEvery = std::chrono::seconds(10);
+  if (next_path_log_ && !next_path_log_->Passed()) {
+    ++paths_unlogged_;
+    return;
+  }
+  next_path_log_ = Deadline::After(kLogEvery);
+  LogWarn("Attesting without the selector path: the process may have arranged the mounts there",
+          {{"pid", caller.pid},
+           {"uid", caller.uid},
+           {"unverified_path", path},
+           {"others_not_logged", std::exchange(paths_unlogged_, 0)}});
+}
+
 Task<Result<void>> UnixAttestor::AddExecutable(std::shared_ptr<const PinnedProcess> process,
                                                Deadline deadline,
                                                std::vector<Selector>* selectors) {
@@ -98,7 +113,9 @@ Task<Result<void>> UnixAttestor::AddExecutable(std::shared_ptr<const PinnedProce
   if (!path.ok()) {
     co_return path.error();
   }
-  if (!path->callers_view) {
+  if (path->callers_view) {
+    LogPathLeftOut(process->caller(), path->text);
+  } else {
     selectors->push_back(UnixSelector("path", path->text));
   }
   if (options_.workload_size_limit < 0) {

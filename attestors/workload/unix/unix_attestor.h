@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -13,6 +14,8 @@
 #include "attestors/support/account_names.h"
 #include "attestors/workload/unix/executable_digests.h"
 #include "base/core/clock.h"
+#include "base/core/deadline.h"
+#include "base/process/caller.h"
 #include "plugins/contract/workload_attestor.h"
 
 namespace credence {
@@ -20,9 +23,10 @@ namespace credence {
 /// What the kernel says about any process: effective user and group, supplementary groups and, if
 /// wanted, path and digest of its executable. Selectors: uid, user, gid, group, supplementary_gid,
 /// supplementary_group, path, sha256. A name that cannot be found out is left out, and so is a
-/// path that the process may have arranged (SPIRE reports that one); a path or digest that cannot
-/// be read fails the attestation. Reading /proc happens on the core thread (about 5
-/// us); hashing and name lookups happen on the pool. Source: SPIRE's workload attestor "unix".
+/// path that the process may have arranged (SPIRE reports that one), which is logged; a path or
+/// digest that cannot be read fails the attestation. Reading /proc happens on the core thread
+/// (about 5 us); hashing and name lookups happen on the pool. Source: SPIRE's workload attestor
+/// "unix".
 class UnixAttestor final : public WorkloadAttestor {
  public:
   struct Options {
@@ -51,12 +55,15 @@ class UnixAttestor final : public WorkloadAttestor {
   Task<Result<void>> AddExecutable(std::shared_ptr<const PinnedProcess> process,
                                    Deadline deadline,
                                    std::vector<Selector>* selectors);
+  void LogPathLeftOut(const Caller& caller, const std::string& path);
 
   const Clock& clock_;
   Options options_;
   AccountNames names_;
   ExecutableDigests digests_;
   SteadyTime name_failure_logged_{};
+  std::optional<Deadline> next_path_log_;
+  std::uint64_t paths_unlogged_ = 0;
 };
 
 }  // namespace credence

@@ -45,7 +45,7 @@ class Agent:
         self.data = scratch.folder(f"{name}-data", 0o700)
         self.audit_log = self.folder / "audit.jsonl" if audit_log is None else audit_log
         self.resources_path = scratch.folder(f"{name}-resources") / "all.yaml"
-        self.resources_path.write_text(resources)
+        self.resources_path.write_text(resources or "# none\n")
         if join_token:
             agent_lines += f'\n  join_token = "{server.join_token()}"'
         block = ""
