@@ -41,7 +41,8 @@ namespace {
 /// Hashing, name look-ups, key generation and files; a few may hang without stopping the rest.
 constexpr std::size_t kPoolThreads = 6;
 constexpr mode_t kSocketMode = 0777;
-/// A request is a list of audiences, a token or a name; whoever sends more makes us parse for nothing.
+/// A request is a list of audiences, a token or a name; whoever sends more makes us parse for
+/// nothing.
 constexpr std::size_t kMostRequestBytes = std::size_t{256} << 10;
 /// SIGTERM to exit takes two seconds at most; calls get the first of them. Work that blocks on the
 /// pool keeps the parts from stopping, and may do so without end.

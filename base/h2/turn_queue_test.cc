@@ -3,12 +3,13 @@
 #include <string>
 #include <vector>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "base/core/task_group.h"
+#include "base/core/testing/run_task.h"
 
 namespace credence::h2 {
 namespace {
@@ -17,8 +18,10 @@ using testing::ElementsAre;
 
 class TurnQueueTest : public testing::Test {
  protected:
+  ~TurnQueueTest() override { RunTask(io_, tasks_.Stop()); }
+
   void Work(std::uint64_t group, std::uint64_t member, std::string name) {
-    asio::co_spawn(io_, Run(this, group, member, std::move(name)), asio::detached);
+    tasks_.Spawn("work", Run(this, group, member, std::move(name)));
   }
 
   static Task<void> Run(TurnQueueTest* test,
@@ -32,6 +35,7 @@ class TurnQueueTest : public testing::Test {
   }
 
   asio::io_context io_;
+  TaskGroup tasks_{io_.get_executor()};
   TurnQueue queue_{io_.get_executor(), 2};
   std::vector<std::string> done_;
 };

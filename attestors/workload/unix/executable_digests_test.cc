@@ -10,7 +10,6 @@
 #include <fstream>
 #include <future>
 #include <string>
-#include <thread>
 
 #include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
@@ -70,7 +69,7 @@ class ExecutableDigestsTest : public testing::Test {
   asio::io_context io_;
   asio::thread_pool pool_{2};
   /// Ahead, so that the files that a test makes are old.
-  FakeClock clock_{std::chrono::system_clock::now() + std::chrono::hours(1)};
+  FakeClock clock_{SystemClock().Now() + std::chrono::hours(1)};
   std::string folder_;
 };
 
@@ -116,7 +115,8 @@ TEST_F(ExecutableDigestsTest, NewLinksWhileItIsHashedDoNotMatter) {
   const Sha256Digest expected = DigestOf(path);
   const ChildProcess child(path);
   std::atomic<bool> enough = false;
-  std::thread linking([&] {
+  asio::thread_pool linker(1);
+  asio::post(linker, [&] {
     while (!enough) {
       std::filesystem::create_hard_link(path, path + ".link");
       std::filesystem::remove(path + ".link");
@@ -126,11 +126,11 @@ TEST_F(ExecutableDigestsTest, NewLinksWhileItIsHashedDoNotMatter) {
     EXPECT_THAT(Get(digests, Pin(child)), IsOkAndHolds(expected));
   }
   enough = true;
-  linking.join();
+  linker.join();
 }
 
 TEST_F(ExecutableDigestsTest, AFileThatHasJustChangedIsNotRemembered) {
-  FakeClock now(std::chrono::system_clock::now());
+  FakeClock now(SystemClock().Now());
   ExecutableDigests digests(io_.get_executor(), pool_, now, {});
   const ChildProcess child(CopySleep("worker"));
   ASSERT_THAT(Get(digests, Pin(child)), IsOk());
