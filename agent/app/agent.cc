@@ -140,6 +140,8 @@ struct Agent::Core::Parts {
 
   asio::any_io_executor executor;
   TaskGroup tasks;
+  /// From the beginning: a signal that comes before anybody waits is kept.
+  asio::signal_set watched_signals;
   TaskGroup signals;
   AuditGate audit;
   HttpClient http;
@@ -185,6 +187,7 @@ Agent::Core::Parts::Parts(const AgentConfig& config,
                           Core& core)
     : executor(io.get_executor()),
       tasks(executor),
+      watched_signals(executor, SIGTERM, SIGINT),
       signals(executor),
       audit(executor, pool, clock, config.credence.audit_log),
       adapters(BuiltinAdapters(http, clock)),
@@ -214,6 +217,8 @@ Agent::Core::Parts::Parts(const AgentConfig& config,
       health_api(identities.store()),
       server(executor, {.max_message_bytes = kMostRequestBytes}),
       started_at(clock.Now()) {
+  watched_signals.add(SIGHUP);
+  watched_signals.add(SIGUSR2);
   workload_api.Register(server);
   credential_api.Register(server);
   health_api.Register(server);
@@ -291,11 +296,8 @@ Task<void> Agent::Core::AttestThenServe() {
 }
 
 Task<void> Agent::Core::WatchSignals() {
-  asio::signal_set watched(parts_->executor, SIGTERM, SIGINT);
-  watched.add(SIGHUP);
-  watched.add(SIGUSR2);
   while (true) {
-    const int number = co_await watched.async_wait(asio::use_awaitable);
+    const int number = co_await parts_->watched_signals.async_wait(asio::use_awaitable);
     if (number == SIGHUP) {
       LogInfo("Reading the resources again");
       parts_->resources.Reload();

@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <gmock/gmock.h>
+#include <stdio_ext.h>
 
 #include "agent/cli/commands.h"
 #include "base/core/check.h"
@@ -77,6 +78,8 @@ TEST_F(CommandLineTest, RunAndCheckSayMistakesAsJson) {
                              "echo \"[${COMPREPLY[*]}]\" >&2";
   std::array<int, 2> ends{};
   CREDENCE_CHECK(pipe(ends.data()) == 0);
+  // What the test program itself has said is not for the shell.
+  __fpurge(stdout);
   dup2(ends[1], STDOUT_FILENO);
   CREDENCE_CHECK(RunCommandLine({"completion", "bash"}) == 0);
   close(ends[1]);
