@@ -70,14 +70,13 @@ def _commands(root, build):
 
 def _flags(command):
     """The flags that matter to the front end: no compiler, no input, no output."""
-    words, flags = shlex.split(command), []
-    skip = False
-    for word in words[1:]:
-        if skip or word in ("-c", "-o"):
-            skip = word == "-o"
-        elif word.startswith(("-I", "-D", "-std", "-f", "-W", "-isystem", "/usr")) or word == "-isystem":
+    words, flags = iter(shlex.split(command)[1:]), []
+    for word in words:
+        if word == "-isystem":
+            flags += [word, next(words)]
+        elif word.startswith(("-I", "-D", "-std", "-f", "-W")):
             flags.append(word)
-    return [word for word in flags if not word.endswith((".cc", ".o"))]
+    return flags
 
 
 def _version(tool):
