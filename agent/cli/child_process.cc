@@ -60,7 +60,7 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
                          const HeldState& held,
                          int report) {
   setrlimit(RLIMIT_CORE, &held.core_limit_before());
-  sigprocmask(SIG_SETMASK, &held.signals_before(), nullptr);
+  pthread_sigmask(SIG_SETMASK, &held.signals_before(), nullptr);
   execvpe(arguments[0], arguments, environment);
   const int error_number = errno;
   const ssize_t written = write(report, &error_number, sizeof error_number);

@@ -22,10 +22,6 @@ int Braces(bool condition) {
   return 2;
 }
 
-Task<int> ReferenceParameter(const std::string& text) {  // FAULT cppcoreguidelines-avoid-reference-coroutine-parameters
-  co_return static_cast<int>(text.size());
-}
-
 inline void CapturingLambda(int value) {
   auto task = [value]() -> Task<int> { co_return value; };  // FAULT cppcoreguidelines-avoid-capturing-lambda-coroutines
   static_cast<void>(task);
