@@ -38,6 +38,11 @@ function(credence_fuzz name)
   if(CREDENCE_FUZZ)
     add_executable(${target} ${ARG_SOURCE})
     target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+    # All of them, and nothing else.
+    if(NOT TARGET fuzz_targets)
+      add_custom_target(fuzz_targets)
+    endif()
+    add_dependencies(fuzz_targets ${target})
     # tests/fuzz/run.py reads where its seeds are.
     file(WRITE ${CMAKE_BINARY_DIR}/seeds/${target} ${ARG_SEEDS})
   else()
