@@ -12,6 +12,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <fmt/format.h>
+#include <google/protobuf/stubs/logging.h>
 
 #include "agent/app/audit_gate.h"
 #include "agent/app/builtins.h"
@@ -228,6 +229,8 @@ Agent::Core::Parts::Parts(const AgentConfig& config,
 Result<void> Agent::Core::PrepareProcess() {
   umask(0027);
   signal(SIGPIPE, SIG_IGN);
+  // It says on standard error what is wrong with each message: callers could fill the disk.
+  google::protobuf::SetLogHandler(nullptr);
   return SetUpLog(config_.log);
 }
 

@@ -134,6 +134,9 @@ Result<void> ResponseReader::Eof() {
   if (received_ == 0) {
     return Error(Code::kUnavailable, "the server closed the connection without an answer");
   }
+  if (!parser_->beast.got_some()) {
+    return Error(Code::kDataLoss, "the answer stops after an interim one");
+  }
   boost::beast::error_code error;
   parser_->beast.put_eof(error);
   if (error || !parser_->beast.is_done()) {

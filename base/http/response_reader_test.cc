@@ -70,6 +70,10 @@ TEST_P(ResponseReaderTest, EndOfStreamEndsABodyWithoutLength) {
   EXPECT_EQ(response->body.Reveal(), "abc");
 }
 
+TEST_P(ResponseReaderTest, EndAfterAnInterimAnswerIsNoAnswer) {
+  EXPECT_THAT(Read("HTTP/1.1 100 Continue\r\n\r\n"), FailsWithCode(Code::kDataLoss));
+}
+
 TEST_P(ResponseReaderTest, SkipsInterimAnswers) {
   const auto response = Read("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\n" +
                              HttpAnswer(201, "a"));

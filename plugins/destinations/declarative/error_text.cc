@@ -117,8 +117,11 @@ std::optional<std::chrono::seconds> ParseRetryAfter(std::string_view text, WallT
   if (!date.has_value()) {
     return std::nullopt;
   }
-  const auto wait = std::chrono::ceil<std::chrono::seconds>(*date - now);
-  return std::clamp(wait, std::chrono::seconds(0), kMaxRetryAfter);
+  // Years before 1678 are the least time there is, from which nothing can be taken.
+  if (*date <= now) {
+    return std::chrono::seconds(0);
+  }
+  return std::min(std::chrono::ceil<std::chrono::seconds>(*date - now), kMaxRetryAfter);
 }
 
 }  // namespace credence

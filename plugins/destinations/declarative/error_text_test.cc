@@ -61,6 +61,7 @@ TEST(RetryAfterTest, ReadsSecondsAndDates) {
   EXPECT_EQ(ParseRetryAfter("99999999999999999999999", now), seconds(3600));
   EXPECT_EQ(ParseRetryAfter("Sun, 06 Nov 1994 08:50:07 GMT", now), seconds(30));
   EXPECT_EQ(ParseRetryAfter("Sat, 05 Nov 1994 08:50:07 GMT", now), seconds(0));
+  EXPECT_EQ(ParseRetryAfter("Sun, 06 Nov 1184 08:49:37 GMT", now), seconds(0));
   EXPECT_EQ(ParseRetryAfter("Fri, 31 Dec 9999 23:59:59 GMT", now), seconds(3600));
   for (const std::string bad :
        {"", "-1", "1.5", "soon", "Sun, 06 Xxx 1994 08:50:07 GMT", "Sun, 06 Nov 1994 08:50:07"}) {
