@@ -60,14 +60,17 @@ def test_sigterm_while_a_large_executable_is_hashed_ends_within_two_seconds(serv
     huge = scratch.path / "huge"
     shutil.copy2(peer("probe"), huge)
     os.truncate(huge, 256 << 30)
-    asking = scratch.start([huge, "ids", "-socket", agent.socket, "-timeout", "60s"], "huge.log", uid=ALICE)
 
     def hashing():
         folder = f"/proc/{agent.process.pid}/fd"
         return any(os.path.realpath(f"{folder}/{fd}") == str(huge) for fd in os.listdir(folder))
-    wait_until(hashing, 15, lambda: f"the agent reads the file\n{asking.output()}{agent.process.tail()}")
+
+    def ask(log):
+        asking = scratch.start([huge, "ids", "-socket", agent.socket, "-timeout", "60s"], log, uid=ALICE)
+        wait_until(hashing, 15, lambda: f"the agent reads the file\n{asking.output()}{agent.process.tail()}")
+    ask("huge.log")
     assert agent.probe("ids", uid=ALICE)["spiffe_ids"] == ["spiffe://example.org/alice"]
-    assert hashing(), "it was still at it"
+    ask("again.log")  # the agent gives the first one up after some seconds
     begin = time.monotonic()
     agent.process.signal(signal.SIGTERM)
     assert agent.process.wait(5) == 0
