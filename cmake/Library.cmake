@@ -26,6 +26,8 @@ function(credence_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock_main credence_options)
+  # With sanitizers most of the time goes into what every test instantiates anew, so they are one file there.
+  set_target_properties(${name} PROPERTIES UNITY_BUILD ${CREDENCE_UNITY_TESTS} UNITY_BUILD_BATCH_SIZE 0)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT 120 LABELS unit)
 endfunction()

@@ -16,11 +16,12 @@ endif()
 
 # Boost 1.81's awaitable operators and Beast need no separate compilation; keep them out of exceptions we ban.
 target_compile_definitions(credence_options INTERFACE
-  BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_DATE_TIME SPDLOG_FMT_EXTERNAL SPDLOG_COMPILED_LIB)
+  BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_DATE_TIME)
 
 if(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
-  target_compile_options(credence_options INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong)
-  target_link_options(credence_options INTERFACE -Wl,-z,relro,-z,now -pie)
+  target_compile_options(credence_options INTERFACE
+    -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -ffunction-sections -fdata-sections)
+  target_link_options(credence_options INTERFACE -Wl,-z,relro,-z,now,--gc-sections -pie)
 endif()
 
 if(CREDENCE_SANITIZE STREQUAL "address")

@@ -19,17 +19,17 @@ ExpandedText Expand(std::string_view text) {
   });
 }
 
-struct Case {
+struct ExpandCase {
   std::string name;
   std::string text;
   std::string expected;
 };
 
-void PrintTo(const Case& c, std::ostream* out) {
+void PrintTo(const ExpandCase& c, std::ostream* out) {
   *out << c.name;
 }
 
-class ExpandEnvironmentTest : public testing::TestWithParam<Case> {};
+class ExpandEnvironmentTest : public testing::TestWithParam<ExpandCase> {};
 
 TEST_P(ExpandEnvironmentTest, Replaces) {
   const ExpandedText expanded = Expand(GetParam().text);
@@ -39,14 +39,15 @@ TEST_P(ExpandEnvironmentTest, Replaces) {
 
 INSTANTIATE_TEST_SUITE_P(Table,
                          ExpandEnvironmentTest,
-                         testing::Values(Case{"Nothing", "a = 1", "a = 1"},
-                                         Case{"Bare", "a = \"$NAME/x\"", "a = \"value/x\""},
-                                         Case{"Braced", "x${NAME}y", "xvaluey"},
-                                         Case{"DigitsAndUnderscore", "$A_1-$A_1", "one-one"},
-                                         Case{"AtTheEnd", "$NAME", "value"},
-                                         Case{"NotSet", "[$NOT_SET][${NOT_SET}][$EMPTY]", "[][][]"},
-                                         Case{"LoneDollar", "5$ $\"$", "5$ $\"$"},
-                                         Case{"OnceOnly", "$DOLLAR", "$NAME"}),
+                         testing::Values(ExpandCase{"Nothing", "a = 1", "a = 1"},
+                                         ExpandCase{"Bare", "a = \"$NAME/x\"", "a = \"value/x\""},
+                                         ExpandCase{"Braced", "x${NAME}y", "xvaluey"},
+                                         ExpandCase{"DigitsAndUnderscore", "$A_1-$A_1", "one-one"},
+                                         ExpandCase{"AtTheEnd", "$NAME", "value"},
+                                         ExpandCase{
+                                             "NotSet", "[$NOT_SET][${NOT_SET}][$EMPTY]", "[][][]"},
+                                         ExpandCase{"LoneDollar", "5$ $\"$", "5$ $\"$"},
+                                         ExpandCase{"OnceOnly", "$DOLLAR", "$NAME"}),
                          [](const auto& tested) { return tested.param.name; });
 
 TEST(ExpandEnvironmentErrorTest, OpenBraceIsAMistakeWithItsPlace) {

@@ -266,23 +266,23 @@ TEST(ResourcesTest, ADestinationWithMistakesIsStillThereForGrants) {
   EXPECT_EQ(MistakesOf(yaml).size(), 1U);
 }
 
-struct Case {
+struct ResourceRejectCase {
   std::string name;
   std::string yaml;
   std::string mistake;
 };
 
-void PrintTo(const Case& c, std::ostream* out) {
+void PrintTo(const ResourceRejectCase& c, std::ostream* out) {
   *out << c.name;
 }
 
-class ResourceRejectTest : public testing::TestWithParam<Case> {};
+class ResourceRejectTest : public testing::TestWithParam<ResourceRejectCase> {};
 
 TEST_P(ResourceRejectTest, SaysWhereAndWhat) {
   EXPECT_THAT(MistakesOf(GetParam().yaml), ElementsAre(GetParam().mistake));
 }
 
-std::string Named(const std::string& name) {
+std::string NamedDestination(const std::string& name) {
   return Destination("{name: " + name + "}", "{adapter: openbao, settings: {address: https://x}}");
 }
 
@@ -294,101 +294,114 @@ INSTANTIATE_TEST_SUITE_P(
     Table,
     ResourceRejectTest,
     testing::Values(
-        Case{
+        ResourceRejectCase{
             "Anchor",
             "a: &x 1\nb: 2",
             "kv.yaml:1:4: anchors (&name) are not allowed: write the value out where it is needed"},
-        Case{
+        ResourceRejectCase{
             "AnchorOnAMap",
             "a: &x {b: 1}\n",
             "kv.yaml:1:4: anchors (&name) are not allowed: write the value out where it is needed"},
-        Case{
+        ResourceRejectCase{
             "Alias",
             "a: &x 1\nb: *x",
             "kv.yaml:1:4: anchors (&name) are not allowed: write the value out where it is needed"},
-        Case{"Tag", "a: !!binary aGk=", "kv.yaml:1:4: tags (!name) are not allowed"},
-        Case{"MapAsKey", "? {a: 1}\n: 2", "kv.yaml:1:3: a key must be a text"},
-        Case{"NotYaml",
-             "a: [1, 2\nb: 3",
-             "kv.yaml:2:2: this is not YAML: end of sequence flow not found"},
-        Case{"TabIndent",
-             "a:\n\tb: 1",
-             "kv.yaml:2:3: this is not YAML: illegal map value (a tab cannot indent: use blanks)"},
-        Case{"NotUtf8", "a: \"\xff\"", "kv.yaml:1:5: a byte that is not UTF-8 text"},
-        Case{"List",
-             "- a\n",
-             "kv.yaml:1:1: expected a resource: apiVersion, kind, metadata and spec"},
-        Case{"Scalar",
-             "hello\n",
-             "kv.yaml:1:1: expected a resource: apiVersion, kind, metadata and spec"},
-        Case{"RepeatedKey",
-             "kind: Grant\nkind: Grant\n"
-             "apiVersion: credence/v1\nmetadata: {name: g}\nspec: {subject: {spiffe_id: "
-             "'spiffe://a/b'}, "
-             "destination: kv}\n---\n" +
-                 Named("kv"),
-             "kv.yaml:2:1: Grant g: kind: is set twice: the first is at line 1"},
-        Case{
+        ResourceRejectCase{"Tag", "a: !!binary aGk=", "kv.yaml:1:4: tags (!name) are not allowed"},
+        ResourceRejectCase{"MapAsKey", "? {a: 1}\n: 2", "kv.yaml:1:3: a key must be a text"},
+        ResourceRejectCase{"NotYaml",
+                           "a: [1, 2\nb: 3",
+                           "kv.yaml:2:2: this is not YAML: end of sequence flow not found"},
+        ResourceRejectCase{
+            "TabIndent",
+            "a:\n\tb: 1",
+            "kv.yaml:2:3: this is not YAML: illegal map value (a tab cannot indent: use blanks)"},
+        ResourceRejectCase{"NotUtf8", "a: \"\xff\"", "kv.yaml:1:5: a byte that is not UTF-8 text"},
+        ResourceRejectCase{"List",
+                           "- a\n",
+                           "kv.yaml:1:1: expected a resource: apiVersion, kind, metadata and spec"},
+        ResourceRejectCase{"Scalar",
+                           "hello\n",
+                           "kv.yaml:1:1: expected a resource: apiVersion, kind, metadata and spec"},
+        ResourceRejectCase{
+            "RepeatedKey",
+            "kind: Grant\nkind: Grant\n"
+            "apiVersion: credence/v1\nmetadata: {name: g}\nspec: {subject: {spiffe_id: "
+            "'spiffe://a/b'}, "
+            "destination: kv}\n---\n" +
+                NamedDestination("kv"),
+            "kv.yaml:2:1: Grant g: kind: is set twice: the first is at line 1"},
+        ResourceRejectCase{
             "RepeatedSetting",
             Destination("{name: kv}",
                         "{adapter: openbao, settings: {address: https://x,\n address: https://y}}"),
             "kv.yaml:5:2: Destination kv: spec.settings.address: is set twice: the first is at "
             "line 4"},
-        Case{"SettingOfAnotherKind",
-             Destination("{name: kv}",
-                         "{adapter: openbao, settings: {address: https://x, role: [a]}}"),
-             "kv.yaml:4:63: Destination kv: spec.settings.role: expected a text, a number, true or "
-             "false; found a "
-             "list"},
-        Case{"UnknownTopKey",
-             Named("kv") + "status: {}\n",
-             "kv.yaml:5:1: Destination kv: status: unknown key"},
-        Case{"MergeKey", Named("kv") + "<<: {}\n", "kv.yaml:5:1: Destination kv: <<: unknown key"},
-        Case{"NoName",
-             Destination("{}", "{adapter: openbao, settings: {address: https://x}}"),
-             "kv.yaml:3:11: Destination: metadata.name: is missing: expected a name such as "
-             "kv-reader"},
-        Case{"NumberAsName",
-             Named("12"),
-             "kv.yaml:3:18: Destination 12: metadata.name: expected a text, found 12"},
-        Case{"BooleanAsName",
-             Named("true"),
-             "kv.yaml:3:18: Destination true: metadata.name: expected a text, found true"},
-        Case{"UpperCaseName", Named("Kv"), kNameRule + "\"Kv\""},
-        Case{"DashFirst", Named("'-kv'"), kNameRule + "\"-kv\""},
-        Case{"DashLast", Named("kv-"), kNameRule + "\"kv-\""},
-        Case{"LongName",
-             Named(std::string(64, 'a')),
-             kNameRule + "\"" + std::string(60, 'a') + "...\""},
-        Case{"NumberAsDuration",
-             Destination("{name: kv}",
-                         "{max_ttl: 300, adapter: openbao, settings: {address: https://x}}"),
-             "kv.yaml:4:17: Destination kv: spec.max_ttl: expected a duration such as \"30s\", "
-             "\"10m\" or \"24h\", "
-             "found 300"},
-        Case{"NoSpec",
-             "apiVersion: credence/v1\nkind: Grant\nmetadata: {name: g}\n",
-             "kv.yaml:1:1: Grant g: spec: is missing: expected subject and destination"},
-        Case{"SpecOfAnotherKind",
-             Grant("{name: g}", "[]"),
-             "kv.yaml:4:7: Grant g: spec: expected a block, found a list"},
-        Case{"ListForABlock",
-             Grant("{name: g}", "{destination: kv, subject: [{spiffe_id: 'spiffe://a/b'}]}") +
-                 "---\n" + Named("kv"),
-             "kv.yaml:4:34: Grant g: spec.subject: expected a block, found a list"},
-        Case{"NoSpiffeId",
-             Grant("{name: g}", "{destination: kv, subject: {}}") + "---\n" + Named("kv"),
-             "kv.yaml:4:34: Grant g: spec.subject.spiffe_id: is missing: expected the SPIFFE ID of "
-             "the workload"},
-        Case{"NoDelivery",
-             Grant("{name: g}",
-                   "{destination: kv, subject: {spiffe_id: 'spiffe://a/b'}, deliver: []}") +
-                 "---\n" + Named("kv"),
-             "kv.yaml:4:72: Grant g: spec.deliver: expected at least one form of delivery: api"},
-        Case{"ExpiryOnADestination",
-             Destination("{name: kv, expires: 2027-01-01}",
-                         "{adapter: openbao, settings: {address: https://x}}"),
-             "kv.yaml:3:22: Destination kv: metadata.expires: unknown key"}),
+        ResourceRejectCase{
+            "SettingOfAnotherKind",
+            Destination("{name: kv}",
+                        "{adapter: openbao, settings: {address: https://x, role: [a]}}"),
+            "kv.yaml:4:63: Destination kv: spec.settings.role: expected a text, a number, true or "
+            "false; found a "
+            "list"},
+        ResourceRejectCase{"UnknownTopKey",
+                           NamedDestination("kv") + "status: {}\n",
+                           "kv.yaml:5:1: Destination kv: status: unknown key"},
+        ResourceRejectCase{"MergeKey",
+                           NamedDestination("kv") + "<<: {}\n",
+                           "kv.yaml:5:1: Destination kv: <<: unknown key"},
+        ResourceRejectCase{
+            "NoName",
+            Destination("{}", "{adapter: openbao, settings: {address: https://x}}"),
+            "kv.yaml:3:11: Destination: metadata.name: is missing: expected a name such as "
+            "kv-reader"},
+        ResourceRejectCase{
+            "NumberAsName",
+            NamedDestination("12"),
+            "kv.yaml:3:18: Destination 12: metadata.name: expected a text, found 12"},
+        ResourceRejectCase{
+            "BooleanAsName",
+            NamedDestination("true"),
+            "kv.yaml:3:18: Destination true: metadata.name: expected a text, found true"},
+        ResourceRejectCase{"UpperCaseName", NamedDestination("Kv"), kNameRule + "\"Kv\""},
+        ResourceRejectCase{"DashFirst", NamedDestination("'-kv'"), kNameRule + "\"-kv\""},
+        ResourceRejectCase{"DashLast", NamedDestination("kv-"), kNameRule + "\"kv-\""},
+        ResourceRejectCase{"LongName",
+                           NamedDestination(std::string(64, 'a')),
+                           kNameRule + "\"" + std::string(60, 'a') + "...\""},
+        ResourceRejectCase{
+            "NumberAsDuration",
+            Destination("{name: kv}",
+                        "{max_ttl: 300, adapter: openbao, settings: {address: https://x}}"),
+            "kv.yaml:4:17: Destination kv: spec.max_ttl: expected a duration such as \"30s\", "
+            "\"10m\" or \"24h\", "
+            "found 300"},
+        ResourceRejectCase{
+            "NoSpec",
+            "apiVersion: credence/v1\nkind: Grant\nmetadata: {name: g}\n",
+            "kv.yaml:1:1: Grant g: spec: is missing: expected subject and destination"},
+        ResourceRejectCase{"SpecOfAnotherKind",
+                           Grant("{name: g}", "[]"),
+                           "kv.yaml:4:7: Grant g: spec: expected a block, found a list"},
+        ResourceRejectCase{
+            "ListForABlock",
+            Grant("{name: g}", "{destination: kv, subject: [{spiffe_id: 'spiffe://a/b'}]}") +
+                "---\n" + NamedDestination("kv"),
+            "kv.yaml:4:34: Grant g: spec.subject: expected a block, found a list"},
+        ResourceRejectCase{
+            "NoSpiffeId",
+            Grant("{name: g}", "{destination: kv, subject: {}}") + "---\n" + NamedDestination("kv"),
+            "kv.yaml:4:34: Grant g: spec.subject.spiffe_id: is missing: expected the SPIFFE ID of "
+            "the workload"},
+        ResourceRejectCase{
+            "NoDelivery",
+            Grant("{name: g}",
+                  "{destination: kv, subject: {spiffe_id: 'spiffe://a/b'}, deliver: []}") +
+                "---\n" + NamedDestination("kv"),
+            "kv.yaml:4:72: Grant g: spec.deliver: expected at least one form of delivery: api"},
+        ResourceRejectCase{"ExpiryOnADestination",
+                           Destination("{name: kv, expires: 2027-01-01}",
+                                       "{adapter: openbao, settings: {address: https://x}}"),
+                           "kv.yaml:3:22: Destination kv: metadata.expires: unknown key"}),
     [](const auto& tested) { return tested.param.name; });
 
 TEST(ResourceBoundsTest, DepthIsBounded) {

@@ -16,7 +16,7 @@ SelectorSet Selectors(std::vector<std::string> texts) {
   return SelectorSet(std::move(selectors));
 }
 
-RegistrationEntry MakeEntry(std::string id, std::vector<std::string> selectors) {
+RegistrationEntry StoredEntry(std::string id, std::vector<std::string> selectors) {
   return RegistrationEntry{.id = id,
                            .spiffe_id = SpiffeId::Parse("spiffe://example.org/" + id).value(),
                            .selectors = Selectors(std::move(selectors))};
@@ -40,9 +40,9 @@ std::vector<std::string> Ids(const std::vector<SharedEntry>& entries) {
 }
 
 TEST(EntryIndexTest, MatchesEntriesWhoseSelectorsAreASubset) {
-  const EntryIndex index = Index({MakeEntry("a", {"unix:uid:1"}),
-                                  MakeEntry("b", {"unix:uid:1", "unix:gid:2"}),
-                                  MakeEntry("c", {"unix:uid:1", "unix:gid:3"})});
+  const EntryIndex index = Index({StoredEntry("a", {"unix:uid:1"}),
+                                  StoredEntry("b", {"unix:uid:1", "unix:gid:2"}),
+                                  StoredEntry("c", {"unix:uid:1", "unix:gid:3"})});
   EXPECT_THAT(Ids(index.Match(Selectors({"unix:uid:1", "unix:gid:2", "unix:user:x"}))),
               ElementsAre("a", "b"));
   EXPECT_THAT(Ids(index.Match(Selectors({"unix:gid:2"}))), IsEmpty());
@@ -50,30 +50,30 @@ TEST(EntryIndexTest, MatchesEntriesWhoseSelectorsAreASubset) {
 }
 
 TEST(EntryIndexTest, WA_51_IdentitiesAreOrderedByEntryId) {
-  const EntryIndex index = Index({MakeEntry("z", {"unix:uid:1"}),
-                                  MakeEntry("m", {"unix:gid:2"}),
-                                  MakeEntry("b", {"unix:uid:1"})});
+  const EntryIndex index = Index({StoredEntry("z", {"unix:uid:1"}),
+                                  StoredEntry("m", {"unix:gid:2"}),
+                                  StoredEntry("b", {"unix:uid:1"})});
   EXPECT_THAT(Ids(index.Match(Selectors({"unix:uid:1", "unix:gid:2"}))),
               ElementsAre("b", "m", "z"));
 }
 
 TEST(EntryIndexTest, WA_22_OfOneHintTheOldestEntryStays) {
-  RegistrationEntry young = MakeEntry("a", {"unix:uid:1"});
+  RegistrationEntry young = StoredEntry("a", {"unix:uid:1"});
   young.hint = "internal";
   young.created_at = 200;
-  RegistrationEntry old = MakeEntry("b", {"unix:uid:1"});
+  RegistrationEntry old = StoredEntry("b", {"unix:uid:1"});
   old.hint = "internal";
   old.created_at = 100;
-  RegistrationEntry twin = MakeEntry("c", {"unix:uid:1"});
+  RegistrationEntry twin = StoredEntry("c", {"unix:uid:1"});
   twin.hint = "internal";
   twin.created_at = 100;
   const EntryIndex index =
-      Index({young, old, twin, MakeEntry("d", {"unix:uid:1"}), MakeEntry("e", {"unix:uid:1"})});
+      Index({young, old, twin, StoredEntry("d", {"unix:uid:1"}), StoredEntry("e", {"unix:uid:1"})});
   EXPECT_THAT(Ids(index.Match(Selectors({"unix:uid:1"}))), ElementsAre("b", "d", "e"));
 }
 
 TEST(EntryIndexTest, EntriesForSvidStoresAreNotServed) {
-  RegistrationEntry stored = MakeEntry("a", {"unix:uid:1"});
+  RegistrationEntry stored = StoredEntry("a", {"unix:uid:1"});
   stored.store_svid = true;
   const EntryIndex index = Index({stored});
   EXPECT_THAT(Ids(index.Match(Selectors({"unix:uid:1"}))), IsEmpty());

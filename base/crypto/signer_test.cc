@@ -9,7 +9,7 @@
 namespace credence {
 namespace {
 
-PrivateKey Make(KeyType type) {
+PrivateKey MakeKey(KeyType type) {
   auto key = PrivateKey::Generate(type);
   CREDENCE_CHECK(key.ok());
   return *std::move(key);
@@ -51,7 +51,7 @@ bool VerifiesAsEcdsa(const PrivateKey& key,
 }
 
 TEST(SignerTest, RsaSignaturesVerify) {
-  const PrivateKey key = Make(KeyType::kRsa2048);
+  const PrivateKey key = MakeKey(KeyType::kRsa2048);
   const Sha256Digest digest = Sha256("nonces");
   const auto signature = SignRsaPss(key, digest);
   ASSERT_THAT(signature, IsOk());
@@ -62,7 +62,7 @@ TEST(SignerTest, RsaSignaturesVerify) {
 
 TEST(SignerTest, EcdsaSignaturesVerifyOnEachCurve) {
   for (const KeyType type : {KeyType::kEcP256, KeyType::kEcP384}) {
-    const PrivateKey key = Make(type);
+    const PrivateKey key = MakeKey(type);
     const Sha256Digest digest = Sha256("nonces");
     const auto signature = SignEcdsa(key, digest);
     ASSERT_THAT(signature, IsOk());
@@ -72,7 +72,7 @@ TEST(SignerTest, EcdsaSignaturesVerifyOnEachCurve) {
 }
 
 TEST(SignerTest, NumbersHaveNoLeadingZeros) {
-  const PrivateKey key = Make(KeyType::kEcP256);
+  const PrivateKey key = MakeKey(KeyType::kEcP256);
   for (int i = 0; i < 600; ++i) {
     const auto signature = SignEcdsa(key, Sha256(std::to_string(i)));
     ASSERT_THAT(signature, IsOk());
@@ -84,10 +84,10 @@ TEST(SignerTest, NumbersHaveNoLeadingZeros) {
 
 TEST(SignerTest, TheKeyMustFit) {
   const Sha256Digest digest = Sha256("x");
-  EXPECT_THAT(SignRsaPss(Make(KeyType::kEcP256), digest), FailsWithCode(Code::kInvalidArgument));
-  EXPECT_THAT(SignEcdsa(Make(KeyType::kRsa2048), digest), FailsWithCode(Code::kInvalidArgument));
-  EXPECT_EQ(AlgorithmOf(Make(KeyType::kEcP384)), KeyAlgorithm::kEc);
-  EXPECT_EQ(AlgorithmOf(Make(KeyType::kRsa2048)), KeyAlgorithm::kRsa);
+  EXPECT_THAT(SignRsaPss(MakeKey(KeyType::kEcP256), digest), FailsWithCode(Code::kInvalidArgument));
+  EXPECT_THAT(SignEcdsa(MakeKey(KeyType::kRsa2048), digest), FailsWithCode(Code::kInvalidArgument));
+  EXPECT_EQ(AlgorithmOf(MakeKey(KeyType::kEcP384)), KeyAlgorithm::kEc);
+  EXPECT_EQ(AlgorithmOf(MakeKey(KeyType::kRsa2048)), KeyAlgorithm::kRsa);
 }
 
 }  // namespace

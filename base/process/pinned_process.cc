@@ -19,6 +19,7 @@
 
 #include "base/core/file.h"
 #include "base/process/mounts.h"
+#include "base/process/pidfd_info.h"
 
 namespace credence {
 
@@ -70,11 +71,8 @@ Result<PinnedProcess> PinnedProcess::Open(std::shared_ptr<const Caller> caller) 
     return Error(Code::kUnauthenticated, fmt::format("pid {}: the process has ended", caller->pid));
   }
   PinnedProcess process(std::move(caller));
-  if (auto status = process.ReadStatus(); !status.ok()) {
-    return std::move(status).error();
-  }
-  if (auto executable = process.StatExecutable(); !executable.ok()) {
-    return std::move(executable).error();
+  if (auto same = process.CheckIds(); !same.ok()) {
+    return std::move(same).error();
   }
   return process;
 }
@@ -192,8 +190,8 @@ Result<void> PinnedProcess::ConfirmUnchanged() const {
   if (auto executable = StatExecutable(); !executable.ok()) {
     return std::move(executable).error();
   }
-  if (auto status = ReadStatus(); !status.ok()) {
-    return std::move(status).error();
+  if (auto same = CheckIds(); !same.ok()) {
+    return same;
   }
   if (!IsAlive(caller_->pidfd.get())) {
     return Error(Code::kUnauthenticated,
@@ -232,6 +230,25 @@ Result<ProcStatus> PinnedProcess::ReadStatus() const {
   if (!status.ok()) {
     return std::move(status).error().Wrap(fmt::format("pid {}", caller_->pid));
   }
+  if (auto same = CompareIds(status->effective_uid, status->effective_gid); !same.ok()) {
+    return std::move(same).error();
+  }
+  return status;
+}
+
+Result<void> PinnedProcess::CheckIds() const {
+  const auto ids = EffectiveIdsOf(caller_->pidfd.get());
+  if (!ids.ok()) {
+    return Error(ids.error()).Wrap(fmt::format("pid {}", caller_->pid));
+  }
+  if (*ids) {
+    return CompareIds((*ids)->uid, (*ids)->gid);
+  }
+  auto status = ReadStatus();
+  return status.ok() ? Ok() : std::move(status).error();
+}
+
+Result<void> PinnedProcess::CompareIds(uid_t uid, gid_t gid) const {
   // SO_PEERCRED gave the effective ids. A process that has run a set-user-ID or set-group-ID
   // program since is not who connected, and a child may still talk on its socket.
   const auto differs = [this](std::string_view kind, id_t then, id_t now) {
@@ -244,13 +261,13 @@ Result<ProcStatus> PinnedProcess::ReadStatus() const {
                              kind,
                              now));
   };
-  if (status->effective_uid != caller_->uid) {
-    return differs("uid", caller_->uid, status->effective_uid);
+  if (uid != caller_->uid) {
+    return differs("uid", caller_->uid, uid);
   }
-  if (status->effective_gid != caller_->gid) {
-    return differs("gid", caller_->gid, status->effective_gid);
+  if (gid != caller_->gid) {
+    return differs("gid", caller_->gid, gid);
   }
-  return status;
+  return Ok();
 }
 
 }  // namespace credence

@@ -41,9 +41,8 @@ struct ExecutablePath {
 /// forced pid re-use.
 class PinnedProcess {
  public:
-  /// Errors: kUnauthenticated if the process has ended, if its effective uid or gid is no longer
-  /// that of the socket, or if it runs another executable than when it connected: a child may hold
-  /// the socket of a process that has become another program.
+  /// Errors: kUnauthenticated if the process has ended, or if its effective uid or gid is no longer
+  /// that of the socket: a child may hold the socket of a process that has become another program.
   static Result<PinnedProcess> Open(std::shared_ptr<const Caller> caller);
 
   const Caller& caller() const { return *caller_; }
@@ -79,6 +78,8 @@ class PinnedProcess {
  private:
   explicit PinnedProcess(std::shared_ptr<const Caller> caller) : caller_(std::move(caller)) {}
 
+  Result<void> CheckIds() const;
+  Result<void> CompareIds(uid_t uid, gid_t gid) const;
   Result<void> CheckExecutable(const ExecutableFile& found) const;
 
   std::shared_ptr<const Caller> caller_;

@@ -21,6 +21,7 @@
 #include <gtest/gtest.h>
 
 #include "base/core/testing/result_matchers.h"
+#include "base/process/testing/older_kernel.h"
 #include "base/process/testing/pinned.h"
 
 namespace credence {
@@ -140,11 +141,12 @@ TEST(PinnedProcessTest, AnExecAfterConnectingIsNoticed) {
   auto caller = IdentifyCaller(connection.get());
   ASSERT_THAT(caller, IsOk());
   const auto shared = std::make_shared<const Caller>(*std::move(caller));
-  ASSERT_THAT(PinnedProcess::Open(shared), IsOk());
   exec.Open();
   const std::string link = fmt::format("/proc/{}/exe", child.pid());
   ASSERT_TRUE(Eventually([&] { return LinkAt(link).filename() == "sleep"; }));
-  EXPECT_THAT(PinnedProcess::Open(shared),
+  const auto process = PinnedProcess::Open(shared);
+  ASSERT_THAT(process, IsOk());
+  EXPECT_THAT(process->ConfirmUnchanged(),
               FailsWith(Code::kUnauthenticated, HasSubstr("replaced its executable")));
 }
 
@@ -153,8 +155,9 @@ TEST(PinnedProcessTest, AnExecutableThatNobodySawIsNoProof) {
   UniqueFd pidfd(dup(CallerOf(child.pid())->pidfd.get()));
   Caller caller = WithProcFolder(Caller{std::move(pidfd), child.pid(), getuid(), getgid()}).value();
   caller.executable.reset();
-  EXPECT_THAT(PinnedProcess::Open(std::make_shared<const Caller>(std::move(caller))),
-              FailsWithCode(Code::kUnauthenticated));
+  const auto process = PinnedProcess::Open(std::make_shared<const Caller>(std::move(caller)));
+  ASSERT_THAT(process, IsOk());
+  EXPECT_THAT(process->ConfirmUnchanged(), FailsWithCode(Code::kUnauthenticated));
 }
 
 TEST(PinnedProcessTest, HoldsNoDescriptors) {
@@ -188,6 +191,32 @@ TEST(PinnedProcessTest, AChangeOfUserInBetweenIsNoticed) {
   change.Open();
   changed.Await();
   EXPECT_THAT(process->ConfirmUnchanged(), FailsWith(Code::kUnauthenticated, HasSubstr("4343")));
+}
+
+TEST(PinnedProcessTest, AChangeOfUserIsNoticedOnAnOlderKernelToo) {
+  ASSERT_EQ(geteuid(), 0U) << "this test changes users and needs root";
+  const Gate change;
+  const Gate changed;
+  const ChildProcess child([&] {
+    change.Await();
+    const int result = setresuid(4343, 4343, 4343);
+    changed.Open();
+    return result == 0 ? PauseForEver() : 1;
+  });
+  ChildProcess agent([&] {
+    if (!BecomeOlderKernel()) {
+      return 1;
+    }
+    const auto process = Pin(child);
+    if (!process.ok() || !process->ConfirmUnchanged().ok()) {
+      return 2;
+    }
+    change.Open();
+    changed.Await();
+    const auto confirmed = process->ConfirmUnchanged();
+    return !confirmed.ok() && confirmed.error().code() == Code::kUnauthenticated ? 0 : 3;
+  });
+  EXPECT_EQ(agent.Reap(), 0);
 }
 
 TEST(PinnedProcessTest, AChangeOfGroupInBetweenIsNoticed) {

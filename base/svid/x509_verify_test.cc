@@ -9,7 +9,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr std::string_view kId = "spiffe://example.org/web";
+constexpr std::string_view kLeafId = "spiffe://example.org/web";
 
 const PrivateKey& LeafKey() {
   return TestKey(KeyType::kEcP256);
@@ -27,7 +27,7 @@ class X509VerifyTest : public testing::Test {
     return VerifyX509Svid(chain, {root_.certificate()}, TestNow());
   }
   X509SvidChain Issue(const TestAuthority& by, std::vector<std::string> above = {}) const {
-    above.insert(above.begin(), by.Issue(LeafKey(), CertificateSpec::Leaf(kId)));
+    above.insert(above.begin(), by.Issue(LeafKey(), CertificateSpec::Leaf(kLeafId)));
     return Chain(std::move(above));
   }
 
@@ -100,7 +100,7 @@ TEST_F(X509VerifyTest, X509_21_AnAlteredCertificateIsRefused) {
 }
 
 TEST_F(X509VerifyTest, X509_21_AnUnknownCriticalExtensionIsRefused) {
-  CertificateSpec spec = CertificateSpec::Leaf(kId);
+  CertificateSpec spec = CertificateSpec::Leaf(kLeafId);
   spec.others = {{"1.2.3.4.5", "ASN1:UTF8String:x"}};
   EXPECT_THAT(Verify(Chain({root_.Issue(LeafKey(), spec)})), IsOk());
   spec.others = {{"1.2.3.4.5", "critical,ASN1:UTF8String:x"}};
@@ -141,7 +141,7 @@ TEST_F(X509VerifyTest, X509_15_AnIssuerWithoutKeyCertSignIsRefused) {
 }
 
 TEST_F(X509VerifyTest, X509_10_ALeafIssuesNothing) {
-  const TestAuthority leaf = root_.Sub(CertificateSpec::Leaf(kId));
+  const TestAuthority leaf = root_.Sub(CertificateSpec::Leaf(kLeafId));
   EXPECT_THAT(Verify(Issue(leaf, {leaf.certificate()})), FailsWithCode(Code::kUnauthenticated));
 }
 
@@ -164,11 +164,11 @@ TEST_F(X509VerifyTest, X509_7_ACaWithAPathInItsIdIsStillUsed) {
 }
 
 TEST_F(X509VerifyTest, WeakSignaturesAndKeysAreRefused) {
-  CertificateSpec spec = CertificateSpec::Leaf(kId);
+  CertificateSpec spec = CertificateSpec::Leaf(kLeafId);
   spec.digest = "SHA1";
   EXPECT_THAT(Verify(Chain({root_.Issue(LeafKey(), spec)})),
               FailsWith(Code::kUnauthenticated, HasSubstr("too weak")));
-  EXPECT_THAT(Verify(Chain({root_.Issue(MakeTestRsaKey(1024), CertificateSpec::Leaf(kId))})),
+  EXPECT_THAT(Verify(Chain({root_.Issue(MakeTestRsaKey(1024), CertificateSpec::Leaf(kLeafId))})),
               FailsWith(Code::kUnauthenticated, HasSubstr("key too weak")));
 }
 

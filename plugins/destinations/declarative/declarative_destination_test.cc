@@ -22,7 +22,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr std::string_view kFile = R"(adapter: t
+constexpr std::string_view kExchangeFile = R"(adapter: t
 settings:
   url: {type: base_url}
   mount: {type: url_path, default: m}
@@ -51,7 +51,7 @@ deliver: {env: {TOKEN: "{{token}}", HOME_DIR: "{{dir}}/x", UNTIL: "{{expires_at_
 class DeclarativeDestinationTest : public testing::Test {
  protected:
   DeclarativeDestinationTest() : server_(io_) {
-    adapter_ = MakeDeclarativeAdapter(kFile, "t.yaml", client_, clock_).value();
+    adapter_ = MakeDeclarativeAdapter(kExchangeFile, "t.yaml", client_, clock_).value();
     destination_ = adapter_->Configure({{"url", server_.Url() + "/base/"}}).value();
   }
 

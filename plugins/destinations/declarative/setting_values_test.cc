@@ -65,13 +65,13 @@ TEST(SettingValuesTest, ReportsAllMistakesAtOnce) {
                       HasSubstr("\nmont: unknown setting; known: url, id, mount, count, ca"))));
 }
 
-struct RejectCase {
+struct SettingRejectCase {
   std::string name;
   std::string setting;
   std::string value;
 };
 
-class SettingRejectTest : public testing::TestWithParam<RejectCase> {};
+class SettingRejectTest : public testing::TestWithParam<SettingRejectCase> {};
 
 TEST_P(SettingRejectTest, IsRefused) {
   Settings settings = {{"id", "id_x"}};
@@ -82,20 +82,21 @@ TEST_P(SettingRejectTest, IsRefused) {
 
 INSTANTIATE_TEST_SUITE_P(All,
                          SettingRejectTest,
-                         testing::Values(RejectCase{"PatternIsForAll", "id", "xid_a"},
-                                         RejectCase{"Empty", "id", ""},
-                                         RejectCase{"LineBreak", "ca", "/a\nb"},
-                                         RejectCase{"Long", "ca", "/" + std::string(2000, 'x')},
-                                         RejectCase{"PathUp", "mount", "a/../b"},
-                                         RejectCase{"PathEmptySegment", "mount", "a//b"},
-                                         RejectCase{"PathLeadingSlash", "mount", "/a"},
-                                         RejectCase{"PathQuery", "mount", "a?b"},
-                                         RejectCase{"PathEncoded", "mount", "a%2fb"},
-                                         RejectCase{"Number", "count", "1x"},
-                                         RejectCase{"RelativeCa", "ca", "ca.pem"},
-                                         RejectCase{"UrlQuery", "url", "https://a/?x=1"},
-                                         RejectCase{"UrlUser", "url", "https://u@a/"},
-                                         RejectCase{"UrlFragment", "url", "https://a/#x"}),
+                         testing::Values(SettingRejectCase{"PatternIsForAll", "id", "xid_a"},
+                                         SettingRejectCase{"Empty", "id", ""},
+                                         SettingRejectCase{"LineBreak", "ca", "/a\nb"},
+                                         SettingRejectCase{
+                                             "Long", "ca", "/" + std::string(2000, 'x')},
+                                         SettingRejectCase{"PathUp", "mount", "a/../b"},
+                                         SettingRejectCase{"PathEmptySegment", "mount", "a//b"},
+                                         SettingRejectCase{"PathLeadingSlash", "mount", "/a"},
+                                         SettingRejectCase{"PathQuery", "mount", "a?b"},
+                                         SettingRejectCase{"PathEncoded", "mount", "a%2fb"},
+                                         SettingRejectCase{"Number", "count", "1x"},
+                                         SettingRejectCase{"RelativeCa", "ca", "ca.pem"},
+                                         SettingRejectCase{"UrlQuery", "url", "https://a/?x=1"},
+                                         SettingRejectCase{"UrlUser", "url", "https://u@a/"},
+                                         SettingRejectCase{"UrlFragment", "url", "https://a/#x"}),
                          [](const auto& param) { return param.param.name; });
 
 }  // namespace

@@ -25,13 +25,13 @@ TEST(YamlTreeTest, KeepsOrderPlacesAndQuotes) {
   EXPECT_EQ(list.items[1].entries[0].value.kind, YamlNode::Kind::kNull);
 }
 
-struct RejectCase {
+struct YamlRejectCase {
   std::string name;
   std::string text;
   std::string message;
 };
 
-class YamlRejectTest : public testing::TestWithParam<RejectCase> {};
+class YamlRejectTest : public testing::TestWithParam<YamlRejectCase> {};
 
 TEST_P(YamlRejectTest, IsRefusedWithPlace) {
   EXPECT_THAT(ParseYaml(GetParam().text),
@@ -41,18 +41,18 @@ TEST_P(YamlRejectTest, IsRefusedWithPlace) {
 INSTANTIATE_TEST_SUITE_P(
     All,
     YamlRejectTest,
-    testing::Values(RejectCase{"Empty", "", "empty"},
-                    RejectCase{"RepeatedKey", "a: 1\nb: 2\na: 3\n", "3:1: this key"},
-                    RejectCase{"Alias", "a: &x 1\nb: *x\n", "1:4: anchors"},
-                    RejectCase{"Tag", "a: !!int 1\n", "1:4: tags"},
-                    RejectCase{"MapAsKey", "? {a: b}\n: 1\n", "plain text"},
-                    RejectCase{"NullAsKey", "~: 1\n", "plain text"},
-                    RejectCase{"TwoDocuments", "a: 1\n---\nb: 2\n", "one YAML document"},
-                    RejectCase{"Syntax", "a: [1\nb: 2\n", "2:"},
-                    RejectCase{"Deep", std::string(100, '['), "1:"},
-                    RejectCase{
+    testing::Values(YamlRejectCase{"Empty", "", "empty"},
+                    YamlRejectCase{"RepeatedKey", "a: 1\nb: 2\na: 3\n", "3:1: this key"},
+                    YamlRejectCase{"Alias", "a: &x 1\nb: *x\n", "1:4: anchors"},
+                    YamlRejectCase{"Tag", "a: !!int 1\n", "1:4: tags"},
+                    YamlRejectCase{"MapAsKey", "? {a: b}\n: 1\n", "plain text"},
+                    YamlRejectCase{"NullAsKey", "~: 1\n", "plain text"},
+                    YamlRejectCase{"TwoDocuments", "a: 1\n---\nb: 2\n", "one YAML document"},
+                    YamlRejectCase{"Syntax", "a: [1\nb: 2\n", "2:"},
+                    YamlRejectCase{"Deep", std::string(100, '['), "1:"},
+                    YamlRejectCase{
                         "DeepAndClosed", std::string(30, '[') + std::string(30, ']'), "nested"},
-                    RejectCase{"Long", std::string(300'000, 'x'), "longer"}),
+                    YamlRejectCase{"Long", std::string(300'000, 'x'), "longer"}),
     [](const auto& param) { return param.param.name; });
 
 TEST(YamlTreeTest, TooManyValuesAreRefused) {
