@@ -16,25 +16,25 @@
 namespace credence {
 namespace {
 
-Error NoAgent(const std::string& path, std::string_view why) {
-  return Error(Code::kUnavailable, fmt::format("no agent answers on {}: {}", path, why));
+Error NoServer(std::string_view server, const std::string& path, std::string_view why) {
+  return Error(Code::kUnavailable, fmt::format("no {} answers on {}: {}", server, path, why));
 }
 
-Error CannotConnect(const std::string& path, int error_number) {
+Error CannotConnect(std::string_view server, const std::string& path, int error_number) {
   const Code code = CodeFromErrno(error_number);
   return code == Code::kPermissionDenied
              ? Error(code, fmt::format("connect to {}: {}", path, ErrnoText(error_number)))
-             : NoAgent(path, ErrnoText(error_number));
+             : NoServer(server, path, ErrnoText(error_number));
 }
 
 /// Whoever has no number in our user namespace. Source: user_namespaces(7).
 constexpr uid_t kOverflowUid = 65534;
 
-Result<void> CheckServer(int fd, const std::string& path) {
+Result<void> CheckServer(int fd, const std::string& path, std::string_view name) {
   ucred server{};
   socklen_t size = sizeof server;
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &server, &size) != 0) {
-    return CannotConnect(path, errno);
+    return CannotConnect(name, path, errno);
   }
   if (server.uid != 0 && server.uid != geteuid()) {
     return Error(
@@ -52,7 +52,9 @@ Result<void> CheckServer(int fd, const std::string& path) {
 
 }  // namespace
 
-Result<UniqueFd> ConnectToAgent(const std::string& path, std::chrono::milliseconds timeout) {
+Result<UniqueFd> ConnectToAgent(const std::string& path,
+                                std::chrono::milliseconds timeout,
+                                std::string_view server) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) {
@@ -62,8 +64,9 @@ Result<UniqueFd> ConnectToAgent(const std::string& path, std::chrono::millisecon
   }
   std::memcpy(address.sun_path, path.data(), path.size());
   if (const auto safe = CheckNotReplaceable(path); !safe.ok()) {
-    return safe.error().code() == Code::kPermissionDenied ? safe.error()
-                                                          : NoAgent(path, safe.error().message());
+    return safe.error().code() == Code::kPermissionDenied
+               ? safe.error()
+               : NoServer(server, path, safe.error().message());
   }
   UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   // Bounds the wait for room in the agent's queue.
@@ -71,9 +74,9 @@ Result<UniqueFd> ConnectToAgent(const std::string& path, std::chrono::millisecon
   const timeval wait{seconds.count(), std::chrono::microseconds(timeout - seconds).count()};
   if (!fd.valid() || setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait) != 0 ||
       connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return CannotConnect(path, errno);
+    return CannotConnect(server, path, errno);
   }
-  if (auto trusted = CheckServer(fd.get(), path); !trusted.ok()) {
+  if (auto trusted = CheckServer(fd.get(), path, server); !trusted.ok()) {
     return std::move(trusted).error();
   }
   return fd;

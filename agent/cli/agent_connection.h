@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 
 #include "base/core/result.h"
 #include "base/core/unique_fd.h"
@@ -12,7 +13,10 @@ namespace credence {
 /// environment a command gets, so it must be one that root or the user of this process runs: nobody
 /// else can put another socket at `path` (CheckNotReplaceable), and the kernel says that one of the
 /// two serves there. Errors: kUnavailable if nobody does; kPermissionDenied if somebody else does
-/// or could; kInvalidArgument for a path that is too long.
-Result<UniqueFd> ConnectToAgent(const std::string& path, std::chrono::milliseconds timeout);
+/// or could; kInvalidArgument for a path that is too long. `server` is what errors call the one
+/// that should be there.
+Result<UniqueFd> ConnectToAgent(const std::string& path,
+                                std::chrono::milliseconds timeout,
+                                std::string_view server = "agent");
 
 }  // namespace credence

@@ -20,47 +20,80 @@ std::string FlagsOf(const CLI::App& command) {
   return flags;
 }
 
-std::string ForBash(const CLI::App& app) {
+std::string NamesOf(const CLI::App& app) {
   std::string names;
-  std::string cases;
   for (const CLI::App* command : app.get_subcommands({})) {
     names += (names.empty() ? "" : " ") + command->get_name();
-    cases += fmt::format("    {}) offered='{}' ;;\n", command->get_name(), FlagsOf(*command));
   }
+  return names;
+}
+
+/// What bash offers after `words`, the commands so far: those of a group come first.
+std::string BashCases(const CLI::App& command, const std::string& words) {
+  std::string cases;
+  for (const CLI::App* inner : command.get_subcommands({})) {
+    cases += BashCases(*inner, words + inner->get_name() + " ");
+  }
+  return cases + fmt::format("    '{}'*) offered='{}' ;;\n",
+                             words,
+                             cases.empty() ? FlagsOf(command) : NamesOf(command));
+}
+
+std::string ForBash(const CLI::App& app) {
   // What follows "--" is another program's; the shell completes it as files.
   return fmt::format(
       "_credence() {{\n"
-      "  local word offered=''\n"
+      "  local word before='' offered=''\n"
       "  for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n"
       "    [[ $word == -- ]] && return\n"
+      "    before+=\"$word \"\n"
       "  done\n"
-      "  case ${{COMP_WORDS[1]}} in\n{}  esac\n"
-      "  ((COMP_CWORD == 1)) && offered='{}'\n"
+      "  case $before in\n{}  esac\n"
       "  COMPREPLY=($(compgen -W \"$offered\" -- \"${{COMP_WORDS[COMP_CWORD]}}\"))\n"
       "}}\n"
       "complete -o default -F _credence credence",
-      cases,
-      names);
+      BashCases(app, ""));
 }
 
 std::string ForZsh(const CLI::App& app) {
   return "autoload -U +X compinit bashcompinit && compinit && bashcompinit\n" + ForBash(app);
 }
 
+/// What fish offers for `command` where `condition` holds.
+std::string FishCommand(const CLI::App& command, const std::string& condition) {
+  return fmt::format("complete -c credence -n {} -f -a {} -d {}\n",
+                     condition,
+                     command.get_name(),
+                     ShellQuote(command.get_description()));
+}
+
+std::string FishFlags(const CLI::App& command, const std::string& condition) {
+  std::string lines;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) {
+      lines += fmt::format("complete -c credence -n '{}' -l {} -d {}\n",
+                           condition,
+                           name,
+                           ShellQuote(option->get_description()));
+    }
+  }
+  return lines;
+}
+
 std::string ForFish(const CLI::App& app) {
   std::string lines;
   for (const CLI::App* command : app.get_subcommands({})) {
-    lines += fmt::format("complete -c credence -n __fish_use_subcommand -f -a {} -d {}\n",
-                         command->get_name(),
-                         ShellQuote(command->get_description()));
-    for (const CLI::Option* option : command->get_options()) {
-      for (const std::string& name : option->get_lnames()) {
-        lines +=
-            fmt::format("complete -c credence -n '__fish_seen_subcommand_from {}' -l {} -d {}\n",
-                        command->get_name(),
-                        name,
-                        ShellQuote(option->get_description()));
-      }
+    const std::string seen = "__fish_seen_subcommand_from " + command->get_name();
+    const std::string inner_names = NamesOf(*command);
+    lines += FishCommand(*command, "__fish_use_subcommand");
+    for (const CLI::App* inner : command->get_subcommands({})) {
+      lines += FishCommand(
+          *inner, fmt::format("'{}; and not __fish_seen_subcommand_from {}'", seen, inner_names));
+      lines += FishFlags(
+          *inner, fmt::format("{}; and __fish_seen_subcommand_from {}", seen, inner->get_name()));
+    }
+    if (inner_names.empty()) {
+      lines += FishFlags(*command, seen);
     }
   }
   lines.pop_back();

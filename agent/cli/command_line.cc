@@ -53,13 +53,20 @@ ExitCode Perform(CLI::App& app,
 }  // namespace
 
 void AddCommands(CLI::App& app, const std::shared_ptr<Action>& action) {
+  AddUpCommand(app, action);
   AddRunCommand(app, action);
+  AddAuthorityCommand(app, action);
   AddCheckCommand(app, action);
   AddGetCommand(app, action);
   AddExecCommand(app, action);
   AddListCommand(app, action);
   AddStatusCommand(app, action);
   AddAuditCommand(app, action);
+  AddEntryCommand(app, action);
+  AddTokenCommand(app, action);
+  AddAgentCommand(app, action);
+  AddBundleCommand(app, action);
+  AddJwksCommand(app, action);
   AddCompletionCommand(app, action);
   AddVersionCommand(app, action);
 }
@@ -68,7 +75,7 @@ int RunCommandLine(const std::vector<std::string>& arguments) {
   CLI::App app(kDescription, "credence");
   const ExitCode exit_code = Perform(app, std::make_shared<Action>(), arguments);
   // An agent that was told to stop has stopped, whatever became of its log.
-  const bool is_agent = !arguments.empty() && arguments[0] == "run";
+  const bool is_agent = !arguments.empty() && (arguments[0] == "run" || arguments[0] == "up");
   if (const auto finished = FinishOutput();
       exit_code == ExitCode::kOk && !is_agent && !finished.ok()) {
     ReportError(finished.error().message());

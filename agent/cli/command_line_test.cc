@@ -29,14 +29,25 @@ class CommandLineTest : public testing::Test {
   CommandLineTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
 };
 
+/// The commands of `app` and, after each group, those in it.
+std::vector<const CLI::App*> AllCommands(const CLI::App& app) {
+  std::vector<const CLI::App*> commands;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    commands.push_back(command);
+    const auto inner = AllCommands(*command);
+    commands.insert(commands.end(), inner.begin(), inner.end());
+  }
+  return commands;
+}
+
 TEST_F(CommandLineTest, EveryCommandHasExamplesAndAJsonForm) {
   CLI::App app;
   AddCommands(app, std::make_shared<Action>());
-  const auto commands = app.get_subcommands({});
-  EXPECT_GE(commands.size(), 8U);
+  const auto commands = AllCommands(app);
+  EXPECT_GE(commands.size(), 24U);
   for (const CLI::App* command : commands) {
     EXPECT_THAT(command->get_footer(), HasSubstr("Examples:\n")) << command->get_name();
-    if (command->get_name() == "completion") {
+    if (command->get_name() == "completion" || !command->get_subcommands({}).empty()) {
       continue;
     }
     const CLI::Option* output = command->get_option_no_throw("--output");
@@ -93,6 +104,8 @@ TEST_F(CommandLineTest, BashCompletesCommandsAndTheirFlags) {
   EXPECT_EXIT(Complete("credence st"), ExitedWithCode(0), "\\[status\\]");
   EXPECT_EXIT(Complete("credence exec --de"), ExitedWithCode(0), "\\[--destination\\]");
   EXPECT_EXIT(Complete("credence exec -d kv -- --de"), ExitedWithCode(0), "\\[\\]");
+  EXPECT_EXIT(Complete("credence entry c"), ExitedWithCode(0), "\\[create count\\]");
+  EXPECT_EXIT(Complete("credence entry create --sp"), ExitedWithCode(0), "\\[--spiffeID\\]");
 }
 
 TEST_F(CommandLineTest, EveryShellGetsAScript) {
@@ -100,6 +113,9 @@ TEST_F(CommandLineTest, EveryShellGetsAScript) {
   EXPECT_EXIT(RunProgram({"completion", "fish"}, STDERR_FILENO),
               ExitedWithCode(0),
               "__fish_seen_subcommand_from get' -l min-ttl -d 'Seconds the");
+  EXPECT_EXIT(RunProgram({"completion", "fish"}, STDERR_FILENO),
+              ExitedWithCode(0),
+              "from entry; and __fish_seen_subcommand_from create' -l spiffeID -d 'SPIFFE");
   EXPECT_EXIT(RunProgram({"completion", "csh"}, STDERR_FILENO), ExitedWithCode(2), "csh");
 }
 

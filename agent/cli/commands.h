@@ -16,12 +16,21 @@ using Action = std::function<ExitCode()>;
 
 /// Each adds one subcommand to `app`; parsing it sets `*action`.
 void AddRunCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+/// The agent and a trust authority of its own, in one command.
+void AddUpCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+void AddAuthorityCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddCheckCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddGetCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddExecCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddListCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddStatusCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddAuditCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+/// The operator's, by the names of spire-server: they ask the authority, not the agent.
+void AddEntryCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+void AddTokenCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+void AddAgentCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+void AddBundleCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+void AddJwksCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 /// The scripts follow what is in `app` when it runs.
 void AddCompletionCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddVersionCommand(CLI::App& app, const std::shared_ptr<Action>& action);

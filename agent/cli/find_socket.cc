@@ -1,6 +1,9 @@
 #include "agent/cli/find_socket.h"
 
+#include <unistd.h>
+
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -31,6 +34,29 @@ Result<std::string> PathOrUri(const std::string& text, std::string_view given_by
   return is_uri ? PathOfUri(text, given_by) : Result<std::string>(text);
 }
 
+/// Where `user` keeps sockets of Credence.
+Result<std::string> RunFolder(uid_t user) {
+  if (user == 0) {
+    return std::string("/run/credence");
+  }
+  // The specification says to pass over relative paths.
+  if (const std::string run = EnvironmentVariable("XDG_RUNTIME_DIR"); run.starts_with('/')) {
+    return run + "/credence";
+  }
+  const std::string home = EnvironmentVariable("HOME");
+  if (!home.starts_with('/')) {
+    return Error(Code::kFailedPrecondition,
+                 "no place for sockets: neither XDG_RUNTIME_DIR nor HOME is an absolute path; name "
+                 "the authority's with -socketPath or CREDENCE_AUTHORITY_SOCKET, the agent's with "
+                 "-socket or CREDENCE_SOCKET");
+  }
+  return home + "/.local/state/credence/run";
+}
+
+bool Exists(const std::string& path) {
+  return access(path.c_str(), F_OK) == 0;
+}
+
 }  // namespace
 
 Result<std::string> FindSocket(const std::string& flag) {
@@ -43,7 +69,35 @@ Result<std::string> FindSocket(const std::string& flag) {
   if (const std::string uri = EnvironmentVariable("SPIFFE_ENDPOINT_SOCKET"); !uri.empty()) {
     return PathOfUri(uri, "SPIFFE_ENDPOINT_SOCKET");
   }
+  for (const uid_t user : {geteuid(), uid_t{0}}) {
+    if (auto started_by_up = DefaultAgentSocket(user);
+        started_by_up.ok() && Exists(*started_by_up)) {
+      return started_by_up;
+    }
+  }
   return std::string(kDefaultSocket);
+}
+
+Result<std::string> DefaultAgentSocket(uid_t user) {
+  auto folder = RunFolder(user);
+  return folder.ok() ? *folder + "/agent.sock" : std::move(folder);
+}
+
+Result<std::string> DefaultAuthoritySocket(uid_t user) {
+  auto folder = RunFolder(user);
+  return folder.ok() ? *folder + "/authority/api.sock" : std::move(folder);
+}
+
+Result<std::string> FindAuthoritySocket(const std::string& flag) {
+  if (!flag.empty()) {
+    return PathOrUri(flag, "-socketPath");
+  }
+  for (const char* name : {"CREDENCE_AUTHORITY_SOCKET", "SPIRE_SERVER_PRIVATE_SOCKET"}) {
+    if (const std::string text = EnvironmentVariable(name); !text.empty()) {
+      return PathOrUri(text, name);
+    }
+  }
+  return DefaultAuthoritySocket(geteuid());
 }
 
 }  // namespace credence

@@ -7,10 +7,14 @@ namespace {
 
 using testing::ElementsAre;
 
-TEST(SingleDashTest, GivesSpireFlagsOfRunAndCheckTheirSecondDash) {
+TEST(SingleDashTest, GivesSpiresFlagsTheirSecondDash) {
   EXPECT_THAT(WithDoubleDashes({"run", "-config", "a.conf", "-logLevel=DEBUG", "--dataDir", "d"}),
               ElementsAre("run", "--config", "a.conf", "--logLevel=DEBUG", "--dataDir", "d"));
   EXPECT_THAT(WithDoubleDashes({"check", "-expandEnv"}), ElementsAre("check", "--expandEnv"));
+  EXPECT_THAT(WithDoubleDashes({"entry", "create", "-spiffeID", "spiffe://a/b", "-data", "-"}),
+              ElementsAre("entry", "create", "--spiffeID", "spiffe://a/b", "--data", "-"));
+  EXPECT_THAT(WithDoubleDashes({"entry", "create", "-x509SVIDTTL", "-5"}),
+              ElementsAre("entry", "create", "--x509SVIDTTL", "-5"));
 }
 
 TEST(SingleDashTest, LeavesShortFlagsAndOtherCommandsAlone) {

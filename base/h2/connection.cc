@@ -1,8 +1,5 @@
 #include "base/h2/connection.h"
 
-#include <errno.h>
-#include <sys/socket.h>
-
 #include <cstring>
 #include <utility>
 
@@ -25,26 +22,30 @@ constexpr std::size_t kMostBacklog = 256;
 /// Writes in one turn, so that a fast reader of a large answer does not keep the thread.
 constexpr int kWritesPerTurn = 4;
 
+using Socket = asio::posix::stream_descriptor;
+
 }  // namespace
 
 Connection::Connection(ServerContext& server,
                        TaskGroup& tasks,
                        UniqueFd socket,
+                       std::unique_ptr<Transport> transport,
                        Session::Peer peer,
                        Holding holding,
                        std::function<void(Connection&)> on_closed)
     : server_(server),
       tasks_(tasks),
       number_(peer.connection),
-      uid_(peer.caller->uid),
+      party_(peer.party),
       holding_(std::move(holding)),
       on_closed_(std::move(on_closed)),
       socket_(server.executor),
+      transport_(std::move(transport)),
       session_(server, std::move(peer), [this] { FlushSoon(); }),
       timer_(server.timers),
       last_active_(server.clock.SteadyNow()) {
   boost::system::error_code failed;
-  socket_.assign(asio::local::stream_protocol(), socket.get(), failed);
+  socket_.assign(socket.get(), failed);
   if (!failed) {
     socket.release();
   }
@@ -74,6 +75,7 @@ void Connection::Close() {
     return;
   }
   const auto self = shared_from_this();
+  transport_.reset();
   boost::system::error_code ignored;
   socket_.close(ignored);
   timer_.Cancel();
@@ -85,18 +87,20 @@ void Connection::Close() {
 Task<void> Connection::ReadUntilClosed(std::shared_ptr<Connection> self) {
   while (self->open_) {
     const bool clogged = self->Clogged();
-    boost::system::error_code failed;
-    co_await self->socket_.async_wait(
-        clogged ? asio::socket_base::wait_write : asio::socket_base::wait_read,
-        asio::redirect_error(asio::use_awaitable, failed));
-    if (failed) {
-      break;
+    if (clogged || !self->transport_->HoldsInput()) {
+      const bool wait_for_write = clogged || self->transport_->ReadWaitsForWrite();
+      boost::system::error_code failed;
+      co_await self->socket_.async_wait(wait_for_write ? Socket::wait_write : Socket::wait_read,
+                                        asio::redirect_error(asio::use_awaitable, failed));
+      if (failed) {
+        break;
+      }
     }
     if (clogged) {
       self->Flush();
     } else {
       if (!self->server_.reads.TakesNow()) {
-        co_await self->server_.reads.Wait(self->uid_, self->number_);
+        co_await self->server_.reads.Wait(self->party_, self->number_);
       }
       self->ReadOnce();
     }
@@ -113,16 +117,17 @@ void Connection::ReadOnce() {
     return;
   }
   SecretBytes& buffer = server_.read_buffer;
-  const ssize_t count = recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-  if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) {
+  const auto moved = transport_->Read({buffer.data(), buffer.size()});
+  if (moved.state == Transport::State::kClosed) {
     Close();
     return;
   }
-  if (count < 0) {
+  if (moved.bytes == 0) {
+    Flush();  // a handshake may just have ended
     return;
   }
   last_active_ = server_.clock.SteadyNow();
-  const auto bytes = buffer.bytes().first(static_cast<std::size_t>(count));
+  const auto bytes = buffer.bytes().first(moved.bytes);
   reading_ = true;
   const bool sound = session_.Receive(bytes);
   reading_ = false;
@@ -150,6 +155,9 @@ void Connection::FlushSoon() {
 }
 
 void Connection::Flush() {
+  if (open_ && !transport_->TakesBytes()) {
+    return;  // reading flushes
+  }
   for (int round = 0; round < kWritesPerTurn; ++round) {
     if (!open_ || !WritePending()) {
       return;
@@ -201,16 +209,13 @@ void Connection::KeepPending(std::span<const std::uint8_t> bytes) {
 }
 
 std::size_t Connection::Write(std::span<const std::uint8_t> bytes) {
-  const ssize_t count =
-      send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (count >= 0) {
+  const auto moved = transport_->Write(bytes);
+  if (moved.bytes > 0) {
     last_active_ = server_.clock.SteadyNow();
-    return static_cast<std::size_t>(count);
-  }
-  if (errno != EAGAIN && errno != EINTR) {
+  } else if (moved.state == Transport::State::kClosed) {
     Close();
   }
-  return 0;
+  return moved.bytes;
 }
 
 void Connection::AwaitWritable() {
@@ -225,7 +230,7 @@ void Connection::AwaitWritable() {
 Task<void> Connection::WriteWhenReady(std::shared_ptr<Connection> self) {
   boost::system::error_code failed;
   if (self->open_) {
-    co_await self->socket_.async_wait(asio::socket_base::wait_write,
+    co_await self->socket_.async_wait(Socket::wait_write,
                                       asio::redirect_error(asio::use_awaitable, failed));
   }
   self->awaiting_writable_ = false;

@@ -6,7 +6,7 @@
 #include <memory>
 #include <optional>
 
-#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "base/core/secret_bytes.h"
 #include "base/core/task.h"
@@ -15,6 +15,7 @@
 #include "base/h2/account.h"
 #include "base/h2/session.h"
 #include "base/h2/timer_queue.h"
+#include "base/h2/transport.h"
 
 namespace credence::h2 {
 
@@ -22,10 +23,12 @@ namespace credence::h2 {
 /// and may come from anywhere but the session's own callbacks. Threads: core thread.
 class Connection final : public std::enable_shared_from_this<Connection> {
  public:
-  /// `tasks` runs the waiting; `on_closed` is called once. Both are borrowed until then.
+  /// `transport` reads and writes `socket`. `tasks` runs the waiting; `on_closed` is called once.
+  /// Both are borrowed until then.
   Connection(ServerContext& server,
              TaskGroup& tasks,
              UniqueFd socket,
+             std::unique_ptr<Transport> transport,
              Session::Peer peer,
              Holding holding,
              std::function<void(Connection&)> on_closed);
@@ -66,10 +69,11 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   ServerContext& server_;
   TaskGroup& tasks_;
   std::uint64_t number_;
-  uid_t uid_;
+  std::uint64_t party_;
   Holding holding_;
   std::function<void(Connection&)> on_closed_;
-  asio::local::stream_protocol::socket socket_;
+  asio::posix::stream_descriptor socket_;
+  std::unique_ptr<Transport> transport_;
   Session session_;
   TimerQueue::Entry timer_;
   SteadyTime last_active_;

@@ -23,6 +23,7 @@
 #include "base/h2/fair_queue.h"
 #include "base/h2/handler_run.h"
 #include "base/h2/listen_socket.h"
+#include "base/h2/listen_tcp.h"
 #include "base/h2/server_context.h"
 #include "base/h2/unary.h"
 
@@ -62,16 +63,23 @@ class Server::Core : public std::enable_shared_from_this<Core> {
 
   void AddRoute(std::string path, Route route);
   Result<void> Listen(const std::string& socket_path, mode_t mode);
+  Result<std::uint16_t> ListenTls(const std::string& address,
+                                  std::uint16_t port,
+                                  TlsContextSource context);
   Task<void> Stop(Deadline deadline);
   Stats stats() const;
 
  private:
   enum class Accepted { kAll, kOutOfDescriptors };
 
+  void StartAccepting(int listening);
   Task<void> AcceptUntilStopped();
   Accepted AcceptSome();
-  void Serve(UniqueFd socket);
-  std::shared_ptr<Account> AccountOf(uid_t uid);
+  void ServeLocal(UniqueFd socket);
+  void ServeTls(UniqueFd socket);
+  /// `peer` has all but its number and account.
+  void Serve(UniqueFd socket, std::unique_ptr<Transport> transport, Session::Peer peer);
+  std::shared_ptr<Account> AccountOf(std::uint64_t party);
   void QueueCall(std::shared_ptr<Stream> stream);
   void StartCallsSoon();
   void StartCalls();
@@ -80,12 +88,14 @@ class Server::Core : public std::enable_shared_from_this<Core> {
 
   ServerContext context_;
   std::shared_ptr<Account> total_;
-  std::size_t connections_per_uid_ = 0;
-  std::unordered_map<uid_t, std::weak_ptr<Account>> accounts_;
+  std::size_t connections_per_party_ = 0;
+  std::unordered_map<std::uint64_t, std::weak_ptr<Account>> accounts_;
   std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> connections_;
   std::uint64_t next_connection_ = 1;
   FairQueue<std::shared_ptr<Stream>> waiting_calls_;
   std::optional<ListenSocket> listening_;
+  UniqueFd tcp_;
+  TlsContextSource tls_context_;
   std::optional<asio::posix::stream_descriptor> acceptor_;
   asio::steady_timer all_closed_;
   TaskGroup calls_;
@@ -101,13 +111,37 @@ Server::Core::Core(asio::any_io_executor executor, ServerOptions options)
 }
 
 void Server::Core::AddRoute(std::string path, Route route) {
-  CREDENCE_CHECK(!listening_);
+  CREDENCE_CHECK(!acceptor_);
   const bool added = context_.routes.emplace(std::move(path), std::move(route)).second;
   CREDENCE_CHECK(added);
 }
 
 Result<void> Server::Core::Listen(const std::string& socket_path, mode_t mode) {
-  CREDENCE_CHECK(!listening_);
+  CREDENCE_CHECK(!acceptor_);
+  auto bound = ListenSocket::Bind(socket_path, mode);
+  if (!bound.ok()) {
+    return std::move(bound).error();
+  }
+  listening_.emplace(*std::move(bound));
+  StartAccepting(listening_->fd());
+  return Ok();
+}
+
+Result<std::uint16_t> Server::Core::ListenTls(const std::string& address,
+                                              std::uint16_t port,
+                                              TlsContextSource context) {
+  CREDENCE_CHECK(!acceptor_);
+  auto bound = ListenTcp(address, port);
+  if (!bound.ok()) {
+    return std::move(bound).error();
+  }
+  tcp_ = std::move(bound->fd);
+  tls_context_ = std::move(context);
+  StartAccepting(tcp_.get());
+  return bound->port;
+}
+
+void Server::Core::StartAccepting(int listening) {
   const auto& options = context_.options;
   const std::size_t descriptors = RaiseDescriptorLimit();
   const std::size_t affordable =
@@ -115,22 +149,16 @@ Result<void> Server::Core::Listen(const std::string& socket_path, mode_t mode) {
           ? (descriptors - kReservedDescriptors) / kDescriptorsPerConnection
           : 1;
   const std::size_t most = std::min(options.max_connections, affordable);
-  connections_per_uid_ =
+  connections_per_party_ =
       std::max<std::size_t>(1, std::min(options.max_connections_per_uid, most / 4 * 3));
   total_ = std::make_shared<Account>(Account::Amount{most,
                                                      most * options.max_streams_per_connection,
                                                      options.max_request_bytes,
                                                      options.max_unread_bytes},
                                      nullptr);
-  auto bound = ListenSocket::Bind(socket_path, mode);
-  if (!bound.ok()) {
-    return std::move(bound).error();
-  }
-  listening_.emplace(*std::move(bound));
-  acceptor_.emplace(context_.executor, listening_->fd());
+  acceptor_.emplace(context_.executor, listening);
   tasks_.Spawn("h2 timers", context_.timers.Run());
   tasks_.Spawn("h2 accept", AcceptUntilStopped());
-  return Ok();
 }
 
 Task<void> Server::Core::AcceptUntilStopped() {
@@ -164,7 +192,11 @@ Server::Core::Accepted Server::Core::AcceptSome() {
     UniqueFd socket(
         accept4(acceptor_->native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (socket.valid()) {
-      Serve(std::move(socket));
+      if (tls_context_) {
+        ServeTls(std::move(socket));
+      } else {
+        ServeLocal(std::move(socket));
+      }
       continue;
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -177,18 +209,44 @@ Server::Core::Accepted Server::Core::AcceptSome() {
   return Accepted::kAll;
 }
 
-void Server::Core::Serve(UniqueFd socket) {
+void Server::Core::ServeLocal(UniqueFd socket) {
   auto caller = IdentifyCaller(socket.get());
   if (!caller.ok()) {
     ++context_.stats.callers_unknown;
     LogDebug("Caller could not be identified", {{"error", caller.error()}});
     return;
   }
-  const auto account = AccountOf(caller->uid);
+  Session::Peer peer;
+  peer.party = caller->uid;
+  peer.caller = std::make_shared<const Caller>(*std::move(caller));
+  const int fd = socket.get();
+  Serve(std::move(socket), MakePlainTransport(fd), std::move(peer));
+}
+
+void Server::Core::ServeTls(UniqueFd socket) {
+  const TcpClient client = ClientOf(socket.get());
+  const auto tls_peer = std::make_shared<TlsPeer>();
+  tls_peer->address = client.address;
+  TlsServerContext context = tls_context_();
+  auto transport = context ? MakeTlsTransport(socket.get(), std::move(context), tls_peer) : nullptr;
+  if (!transport) {
+    ++context_.stats.connections_refused;
+    return;
+  }
+  Session::Peer peer;
+  peer.party = client.party;
+  peer.tls_peer = tls_peer;
+  Serve(std::move(socket), std::move(transport), std::move(peer));
+}
+
+void Server::Core::Serve(UniqueFd socket,
+                         std::unique_ptr<Transport> transport,
+                         Session::Peer peer) {
+  const auto account = AccountOf(peer.party);
   Holding holding(account);
   if (!holding.Take({.connections = 1})) {
     ++context_.stats.connections_refused;
-    LogDebug("Connection refused: too many are open", {{"uid", caller->uid}, {"pid", caller->pid}});
+    LogDebug("Connection refused: too many are open", {{"party", peer.party}});
     return;
   }
   (void)setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &kSendBufferBytes, sizeof kSendBufferBytes);
@@ -196,31 +254,31 @@ void Server::Core::Serve(UniqueFd socket) {
   const auto& options = context_.options;
   const Account::Amount bounds{
       0, options.max_streams_per_connection, options.max_request_bytes_per_uid};
-  const auto connection =
-      std::make_shared<Connection>(context_,
-                                   tasks_,
-                                   std::move(socket),
-                                   Session::Peer{number,
-                                                 std::make_shared<const Caller>(*std::move(caller)),
-                                                 std::make_shared<Account>(bounds, account)},
-                                   std::move(holding),
-                                   [this](Connection& closed) {
-                                     connections_.erase(closed.number());
-                                     if (connections_.empty()) {
-                                       all_closed_.cancel();
-                                     }
-                                   });
+  peer.connection = number;
+  peer.account = std::make_shared<Account>(bounds, account);
+  const auto connection = std::make_shared<Connection>(context_,
+                                                       tasks_,
+                                                       std::move(socket),
+                                                       std::move(transport),
+                                                       std::move(peer),
+                                                       std::move(holding),
+                                                       [this](Connection& closed) {
+                                                         connections_.erase(closed.number());
+                                                         if (connections_.empty()) {
+                                                           all_closed_.cancel();
+                                                         }
+                                                       });
   connections_.emplace(number, connection);
   ++context_.stats.accepted;
   connection->Start();
 }
 
-std::shared_ptr<Account> Server::Core::AccountOf(uid_t uid) {
-  std::weak_ptr<Account>& known = accounts_[uid];
+std::shared_ptr<Account> Server::Core::AccountOf(std::uint64_t party) {
+  std::weak_ptr<Account>& known = accounts_[party];
   auto account = known.lock();
   if (!account) {
     const auto& options = context_.options;
-    account = std::make_shared<Account>(Account::Amount{connections_per_uid_,
+    account = std::make_shared<Account>(Account::Amount{connections_per_party_,
                                                         options.max_streams_per_uid,
                                                         options.max_request_bytes_per_uid,
                                                         options.max_unread_bytes_per_uid},
@@ -234,10 +292,10 @@ std::shared_ptr<Account> Server::Core::AccountOf(uid_t uid) {
 }
 
 void Server::Core::QueueCall(std::shared_ptr<Stream> stream) {
-  const std::uint64_t uid = stream->caller()->uid;
+  const std::uint64_t party = stream->origin().party;
   const std::uint64_t connection = stream->origin().connection;
   const bool idle = waiting_calls_.empty();
-  waiting_calls_.Push(uid, connection, std::move(stream));
+  waiting_calls_.Push(party, connection, std::move(stream));
   if (idle) {
     StartCallsSoon();
   }
@@ -293,6 +351,7 @@ Task<void> Server::Core::Stop(Deadline deadline) {
     acceptor_->release();
     acceptor_.reset();
     listening_.reset();
+    tcp_ = UniqueFd();
   }
   const Status stopping{Code::kUnavailable, "the agent is shutting down", ""};
   for (const auto& connection : Connections()) {
@@ -341,6 +400,12 @@ void Server::HandleUnary(std::string path, UnaryHandler handler) {
 
 Result<void> Server::Listen(const std::string& socket_path, mode_t mode) {
   return core_->Listen(socket_path, mode);
+}
+
+Result<std::uint16_t> Server::ListenTls(const std::string& address,
+                                        std::uint16_t port,
+                                        TlsContextSource context) {
+  return core_->ListenTls(address, port, std::move(context));
 }
 
 Task<void> Server::Stop(Deadline deadline) {

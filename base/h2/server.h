@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -13,12 +14,14 @@
 #include "base/core/deadline.h"
 #include "base/core/result.h"
 #include "base/core/task.h"
+#include "base/crypto/tls_server_context.h"
 #include "base/h2/server_call.h"
 
 namespace credence::h2 {
 
 /// Bounds of a server. The defaults let 1,000 callers of one uid connect in one instant and hold a
-/// stream each.
+/// stream each. What is said of a uid goes for an IP address (IPv6: a /64) when connections come by
+/// TLS.
 struct ServerOptions {
   /// Connections of one uid, root included; never more than three quarters of the total.
   std::size_t max_connections_per_uid = 2048;
@@ -49,10 +52,11 @@ struct ServerOptions {
   std::chrono::milliseconds unary_timeout{30'000};
 };
 
-/// A gRPC server on a local Unix socket, for callers of which none is trusted: a hostile connection
-/// is closed or kept within bounds, and costs the others nothing. Each call knows the process it
-/// comes from. Threads: all calls on the executor's thread, which is the only one that runs it.
-/// Source: grpc/doc/PROTOCOL-HTTP2.md; RFC 9113.
+/// A gRPC server on a local Unix socket, or on TCP with TLS, for callers of which none is trusted:
+/// a hostile connection is closed or kept within bounds, and costs the others nothing. Each call
+/// knows the process it comes from, or the certificate of its client. Threads: all calls on the
+/// executor's thread, which is the only one that runs it. Source: grpc/doc/PROTOCOL-HTTP2.md; RFC
+/// 9113.
 class Server {
  public:
   struct Stats {
@@ -86,6 +90,16 @@ class Server {
   ///   path is too long for a socket or something that is not a socket stands there; as
   ///   CodeFromErrno.
   Result<void> Listen(const std::string& socket_path, mode_t mode);
+
+  /// The context for the next connection, so that certificates change without one being dropped;
+  /// null drops it. With ALPN "h2".
+  using TlsContextSource = std::function<TlsServerContext()>;
+  /// Binds an IP address in text and a port (0 for any) and starts to serve TLS there; instead of
+  /// Listen, once. Returns the port. Errors: kInvalidArgument for a text that is no address;
+  /// kAlreadyExists if the port is taken; as CodeFromErrno.
+  Result<std::uint16_t> ListenTls(const std::string& address,
+                                  std::uint16_t port,
+                                  TlsContextSource context);
 
   /// Stops accepting, removes the socket file if it is still ours, says GOAWAY, ends streams with
   /// kUnavailable, lets unary calls finish until `deadline`, then cuts. Ends when every handler has

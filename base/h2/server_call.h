@@ -17,6 +17,15 @@
 
 namespace credence::h2 {
 
+/// Who is at the other end of a TLS connection.
+struct TlsPeer {
+  /// Its certificates (DER, leaf first), which TlsServerOptions::accepts_client took; empty if it
+  /// showed none.
+  std::vector<std::string> chain;
+  /// Its IP address in text.
+  std::string address;
+};
+
 /// One gRPC call as its handler sees it. The call may end under a running handler (reset, deadline,
 /// hang-up, shutdown): the handler is then cancelled, and whatever it still does with the call
 /// fails or is ignored, never unsafe. Handlers are tested with a fake of this interface. Threads:
@@ -27,8 +36,11 @@ class ServerCall {
   ServerCall(const ServerCall&) = delete;
   ServerCall& operator=(const ServerCall&) = delete;
 
-  /// The process that opened the connection, identified once at accept. Never null.
+  /// The process that opened the connection, identified once at accept. Null on a TLS connection
+  /// and only there.
   virtual const std::shared_ptr<const Caller>& caller() const = 0;
+  /// Null on a Unix socket and only there.
+  virtual std::shared_ptr<const TlsPeer> tls_peer() const { return nullptr; }
   /// "/package.Service/Method".
   virtual std::string_view path() const = 0;
   /// All values of a metadata key (lower case) in the order they came; "-bin" values still in

@@ -200,12 +200,13 @@ void Session::Accept(std::int32_t id, RequestHead head, const Route& route, Half
     }
     return;
   }
-  const auto stream = std::make_shared<Stream>(*this,
-                                               server_,
-                                               Stream::Origin{id, peer_.connection, peer_.caller},
-                                               std::move(head),
-                                               route,
-                                               std::move(holding));
+  const auto stream = std::make_shared<Stream>(
+      *this,
+      server_,
+      Stream::Origin{id, peer_.connection, peer_.party, peer_.caller, peer_.tls_peer},
+      std::move(head),
+      route,
+      std::move(holding));
   if (request == Half::kEnded) {
     stream->OnRequestEnd();
   }

@@ -28,7 +28,11 @@ class Session {
   struct Peer {
     /// Tells the connections of one server apart.
     std::uint64_t connection = 0;
+    /// Connections of one party (a uid, or an address) have the same.
+    std::uint64_t party = 0;
+    /// One of the two.
     std::shared_ptr<const Caller> caller;
+    std::shared_ptr<const TlsPeer> tls_peer;
     std::shared_ptr<Account> account;
   };
 

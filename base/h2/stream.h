@@ -32,7 +32,10 @@ class Stream final : public ServerCall, public std::enable_shared_from_this<Stre
     std::int32_t id = 0;
     /// Tells the connections of one server apart.
     std::uint64_t connection = 0;
+    /// Connections of one party have the same.
+    std::uint64_t party = 0;
     std::shared_ptr<const Caller> caller;
+    std::shared_ptr<const TlsPeer> tls_peer;
   };
 
   /// `session` is borrowed until Detach(); `holding` already has this call and its headers.
@@ -44,6 +47,7 @@ class Stream final : public ServerCall, public std::enable_shared_from_this<Stre
          Holding holding);
 
   const std::shared_ptr<const Caller>& caller() const override { return origin_.caller; }
+  std::shared_ptr<const TlsPeer> tls_peer() const override { return origin_.tls_peer; }
   std::string_view path() const override { return head_.path(); }
   std::vector<std::string_view> Metadata(std::string_view key) const override {
     return head_.Metadata(key);

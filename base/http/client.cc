@@ -17,6 +17,7 @@
 #include <openssl/x509v3.h>
 
 #include "base/core/file.h"
+#include "base/crypto/openssl.h"
 
 namespace credence {
 namespace {
@@ -54,7 +55,36 @@ Result<void> LoadRoots(asio::ssl::context& context, const std::string& ca_file) 
   return Ok();
 }
 
-Result<void> PrepareContext(asio::ssl::context& context, const std::string& ca_file) {
+/// The request's own verifier, and what it had against the server.
+struct PeerCheck {
+  const PeerVerifier& verify;
+  std::string complaint;
+};
+
+int EncodeCertificate(X509* certificate, unsigned char** out) {
+  return i2d_X509(certificate, out);
+}
+
+int AskVerifier(X509_STORE_CTX* store, void* check) {
+  auto& [verify, complaint] = *static_cast<PeerCheck*>(check);
+  std::vector<std::string> chain;
+  const STACK_OF(X509)* shown = X509_STORE_CTX_get0_untrusted(store);
+  for (int i = 0; i < sk_X509_num(shown); ++i) {
+    chain.push_back(ToDer(sk_X509_value(shown, i), &EncodeCertificate));
+  }
+  const auto verified = verify(chain);
+  if (verified.ok()) {
+    X509_STORE_CTX_set_error(store, X509_V_OK);
+    return 1;
+  }
+  complaint = verified.error().message();
+  X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+  return 0;
+}
+
+Result<void> PrepareContext(asio::ssl::context& context,
+                            const std::string& ca_file,
+                            PeerCheck& check) {
   SSL_CTX* native = context.native_handle();
   SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
   // Plaintext is wiped from OpenSSL's own buffers once it has been read.
@@ -62,10 +92,15 @@ Result<void> PrepareContext(asio::ssl::context& context, const std::string& ca_f
                       SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_session_cache_mode(native, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_verify(native, SSL_VERIFY_PEER, nullptr);
+  if (check.verify) {
+    SSL_CTX_set_cert_verify_callback(native, &AskVerifier, &check);
+    return Ok();
+  }
   return LoadRoots(context, ca_file);
 }
 
-/// Makes verification include the host, and asks for it by SNI.
+/// Makes verification include the host, and asks for it by SNI. A verifier of the request's own is
+/// called instead of the verification that would look at the host.
 bool ExpectHost(TlsStream& stream, const HttpUrl& url) {
   SSL* ssl = stream.native_handle();
   if (url.host_kind != HostKind::kName) {
@@ -164,7 +199,7 @@ Task<Result<HttpResponse>> Transact(Stream& stream,
   }
 }
 
-Task<Result<void>> Handshake(TlsStream& stream, HttpUrl url) {
+Task<Result<void>> Handshake(TlsStream& stream, HttpUrl url, const PeerCheck& check) {
   if (!ExpectHost(stream, url)) {
     co_return Error(Code::kInternal, "TLS could not be set up");
   }
@@ -178,8 +213,10 @@ Task<Result<void>> Handshake(TlsStream& stream, HttpUrl url) {
     co_return BrokenConnection(failed);
   }
   const long verdict = SSL_get_verify_result(stream.native_handle());
-  const std::string reason =
-      verdict == X509_V_OK ? failed.message() : X509_verify_cert_error_string(verdict);
+  std::string reason = check.complaint;
+  if (reason.empty()) {
+    reason = verdict == X509_V_OK ? failed.message() : X509_verify_cert_error_string(verdict);
+  }
   co_return Unavailable(fmt::format("TLS with {} failed: {}", url.Authority(), reason));
 }
 
@@ -192,10 +229,14 @@ Task<Result<HttpResponse>> HttpClient::Converse(const HttpRequest& request,
   if (!text.ok()) {
     co_return std::move(text).error();
   }
-  asio::ssl::context context(asio::ssl::context::tls_client);
   const bool encrypted = request.url.scheme == UrlScheme::kHttps;
+  if (request.verify_peer && !encrypted) {
+    co_return Error(Code::kInvalidArgument, "a server without TLS cannot be verified");
+  }
+  PeerCheck check{request.verify_peer, ""};
+  asio::ssl::context context(asio::ssl::context::tls_client);
   if (encrypted) {
-    auto prepared = PrepareContext(context, request.ca_file);
+    auto prepared = PrepareContext(context, request.ca_file, check);
     if (!prepared.ok()) {
       co_return std::move(prepared).error();
     }
@@ -214,7 +255,7 @@ Task<Result<HttpResponse>> HttpClient::Converse(const HttpRequest& request,
   if (!encrypted) {
     co_return co_await Transact(stream.next_layer(), *text, request.max_response_bytes, fate);
   }
-  auto secured = co_await Handshake(stream, request.url);
+  auto secured = co_await Handshake(stream, request.url, check);
   if (!secured.ok()) {
     co_return std::move(secured).error();
   }

@@ -29,7 +29,8 @@ struct HttpOutcome {
 
 /// HTTP/1.1 over TLS 1.2 or later; plain only where ParseHttpUrl allows it. One connection for each
 /// request. Redirects, cookies, proxies and credentials from the surroundings do not exist here.
-/// The server's certificate must chain to the request's roots and name the URL's host.
+/// The server's certificate must chain to the request's roots and name the URL's host, unless the
+/// request brings a verifier of its own.
 /// Threads: the core thread. Destroy it before the io_context it is used on.
 /// Source: RFC 9110, RFC 9112, RFC 9525 (names in certificates).
 class HttpClient {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,9 @@ struct HttpHeader {
 /// A header whose value is no secret.
 HttpHeader PlainHeader(std::string name, std::string_view value);
 
+/// Judges the certificates (DER, leaf first) that a server shows.
+using PeerVerifier = std::function<Result<void>(const std::vector<std::string>& chain)>;
+
 inline constexpr std::size_t kDefaultMaxResponseBytes = std::size_t{1} << 20;
 
 /// One request. Nothing is added to it but Host, User-Agent, Content-Length, Connection and
@@ -38,6 +42,9 @@ struct HttpRequest {
   std::size_t max_response_bytes = kDefaultMaxResponseBytes;
   /// PEM file with the only roots trusted for this request; "" for those of the system.
   std::string ca_file;
+  /// Where there is one, it alone says who the server is: neither roots nor the URL's host count.
+  /// For https only.
+  PeerVerifier verify_peer;
 };
 
 /// The whole request as it goes on the wire (HTTP/1.1).

@@ -5,6 +5,7 @@
 
 #include "base/core/check.h"
 #include "base/crypto/certificate.h"
+#include "base/crypto/certificate_issuing.h"
 
 namespace credence::testkit {
 namespace {
@@ -114,19 +115,8 @@ IssuedIdentity SpiffeCa::Issue(const LeafOptions& options) const {
 }
 
 std::string PublicKeyOfCsr(std::string_view csr) {
-  const auto* begin = AsUnsigned(csr);
-  const OpenSslPtr<X509_REQ> request(d2i_X509_REQ(nullptr, &begin, static_cast<long>(csr.size())));
-  if (request == nullptr) {
-    return "";
-  }
-  auto* key = X509_REQ_get0_pubkey(request.get());
-  if (key == nullptr || X509_REQ_verify(request.get(), key) != 1) {
-    return "";
-  }
-  std::string der(static_cast<std::size_t>(i2d_PUBKEY(key, nullptr)), '\0');
-  auto* end = AsUnsigned(der);
-  i2d_PUBKEY(key, &end);
-  return der;
+  auto request = ParseCertificateRequest(csr);
+  return request.ok() ? std::move(request->public_key) : "";
 }
 
 }  // namespace credence::testkit

@@ -1,0 +1,240 @@
+#include "agent/app/authority.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <optional>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <fmt/format.h>
+#include <google/protobuf/stubs/logging.h>
+
+#include "agent/app/last_resort.h"
+#include "agent/app/version.h"
+#include "agent/authority/services/access.h"
+#include "agent/authority/services/agent_api.h"
+#include "agent/authority/services/authority_state.h"
+#include "agent/authority/services/bundle_api.h"
+#include "agent/authority/services/entry_api.h"
+#include "agent/authority/services/serving_identity.h"
+#include "agent/authority/services/svid_api.h"
+#include "agent/authority/state/datastore.h"
+#include "agent/authority/web/oidc_issuer.h"
+#include "base/core/task_group.h"
+#include "base/h2/server.h"
+#include "base/http/server.h"
+
+namespace credence {
+namespace {
+
+/// Signing, and the disk.
+constexpr std::size_t kPoolThreads = 2;
+constexpr mode_t kSocketMode = 0600;
+constexpr std::chrono::milliseconds kDrainTime{800};
+constexpr std::chrono::milliseconds kStopTime{1800};
+
+SigningKeyOptions KeyOptions(const AuthorityConfig& config) {
+  SigningKeyOptions options{.trust_domain = config.trust_domain,
+                            .folder = config.data_dir + "/keys"};
+  options.x509_key_type = config.ca_key_type;
+  options.jwt_key_type = config.jwt_key_type;
+  options.x509_life = config.ca_life;
+  options.jwt_life = config.jwt_key_life;
+  return options;
+}
+
+}  // namespace
+
+class Authority::Core {
+ public:
+  Core(AuthorityConfig config, std::vector<std::string> warnings)
+      : config_(std::move(config)), warnings_(std::move(warnings)) {}
+
+  Result<void> Run();
+
+ private:
+  struct Parts;
+
+  Result<void> Serve();
+  Result<void> ServeOidc();
+  Task<void> WatchSignals();
+  Task<void> Stop();
+
+  AuthorityConfig config_;
+  std::vector<std::string> warnings_;
+  SystemClock clock_;
+  asio::io_context io_;
+  asio::thread_pool pool_{kPoolThreads};
+  std::unique_ptr<Parts> parts_;
+};
+
+/// What stands on a loaded state.
+struct Authority::Core::Parts {
+  Parts(const AuthorityConfig& config,
+        std::unique_ptr<AuthorityState> loaded,
+        asio::io_context& io,
+        asio::thread_pool& pool,
+        const Clock& clock)
+      : executor(io.get_executor()),
+        watched_signals(executor, SIGTERM, SIGINT),
+        signals(executor),
+        state(std::move(loaded)),
+        access(*state, clock),
+        identity(executor, pool, *state, access, clock),
+        agent_api(*state, access, pool, clock, {.agent_svid_life = config.agent_svid_life}),
+        entry_api(*state, access, clock),
+        svid_api(*state,
+                 access,
+                 pool,
+                 clock,
+                 {.x509_life = config.x509_svid_life,
+                  .jwt_life = config.jwt_svid_life,
+                  .jwt_issuer = config.jwt_issuer}),
+        bundle_api(*state, access, clock),
+        api_server(executor, {}),
+        private_server(executor, {}),
+        oidc_server(executor, clock, {}) {
+    watched_signals.add(SIGUSR2);
+    agent_api.RegisterForAgents(api_server);
+    entry_api.RegisterForAgents(api_server);
+    svid_api.RegisterForAgents(api_server);
+    bundle_api.RegisterForAgents(api_server);
+    for (h2::Server* server : {&api_server, &private_server}) {
+      agent_api.RegisterForOperators(*server);
+      entry_api.RegisterForOperators(*server);
+      bundle_api.RegisterForOperators(*server);
+    }
+    bundle_api.RegisterForAgents(private_server);
+  }
+
+  asio::any_io_executor executor;
+  asio::signal_set watched_signals;
+  TaskGroup signals;
+  std::unique_ptr<AuthorityState> state;
+  Access access;
+  ServingIdentity identity;
+  AgentApi agent_api;
+  EntryApi entry_api;
+  SvidApi svid_api;
+  BundleApi bundle_api;
+  h2::Server api_server;
+  h2::Server private_server;
+  HttpServer oidc_server;
+};
+
+Result<void> Authority::Core::Run() {
+  umask(0077);
+  signal(SIGPIPE, SIG_IGN);
+  // It says on standard error what is wrong with each message: callers could fill the disk.
+  google::protobuf::SetLogHandler(nullptr);
+  if (auto logging = SetUpLog(config_.log); !logging.ok()) {
+    return logging;
+  }
+  LogInfo("Starting the trust authority",
+          {{"version", kVersion}, {"trust_domain", config_.trust_domain.name()}});
+  for (const std::string& warning : warnings_) {
+    LogWarn("Running without full protection", {{"missing", warning}});
+  }
+  auto store = Datastore::Open(config_.data_dir);
+  if (!store.ok()) {
+    return std::move(store).error();
+  }
+  auto state = AuthorityState::Load(
+      io_.get_executor(), pool_, clock_, *std::move(store), {.keys = KeyOptions(config_)});
+  if (!state.ok()) {
+    return std::move(state).error();
+  }
+  parts_ = std::make_unique<Parts>(config_, *std::move(state), io_, pool_, clock_);
+  auto serving = Serve();
+  if (!serving.ok()) {
+    asio::co_spawn(parts_->executor, Stop(), [](std::exception_ptr) {});
+  }
+  io_.run();
+  pool_.join();
+  parts_.reset();
+  LogInfo("Stopped");
+  return serving;
+}
+
+Result<void> Authority::Core::Serve() {
+  if (auto prepared = parts_->identity.Prepare(); !prepared.ok()) {
+    return prepared;
+  }
+  const auto port = parts_->api_server.ListenTls(
+      config_.address, config_.port, [this] { return parts_->identity.api_context(); });
+  if (!port.ok()) {
+    return Error(port.error()).Wrap("server API");
+  }
+  if (auto listening = parts_->private_server.Listen(config_.private_socket, kSocketMode);
+      !listening.ok()) {
+    return std::move(listening).error().Wrap("private socket");
+  }
+  LogInfo(
+      "Serving the SPIRE server API",
+      {{"address", config_.address}, {"port", *port}, {"private_socket", config_.private_socket}});
+  if (auto serving = ServeOidc(); !serving.ok()) {
+    return std::move(serving).error().Wrap("OIDC issuer");
+  }
+  parts_->state->Start();
+  parts_->identity.Start();
+  parts_->signals.Spawn("watch signals", WatchSignals());
+  return Ok();
+}
+
+Result<void> Authority::Core::ServeOidc() {
+  if (config_.oidc_port == 0) {
+    return Ok();
+  }
+  const auto issuer = OidcIssuer::Parse(config_.jwt_issuer);
+  if (!issuer.ok()) {
+    return issuer.error();
+  }
+  auto served =
+      ServeOidcIssuer(parts_->oidc_server, *issuer, [this] { return parts_->state->Bundle(); });
+  if (!served.ok()) {
+    return served;
+  }
+  const auto port = parts_->oidc_server.Listen(config_.oidc_address, config_.oidc_port);
+  if (!port.ok()) {
+    return port.error();
+  }
+  LogInfo("Serving the OIDC issuer", {{"issuer", issuer->url()}, {"port", *port}});
+  return Ok();
+}
+
+Task<void> Authority::Core::WatchSignals() {
+  while (true) {
+    const int number = co_await parts_->watched_signals.async_wait(asio::use_awaitable);
+    if (number == SIGUSR2) {
+      ReopenLog();
+      continue;
+    }
+    LogInfo("Stopping", {{"signal", number}});
+    EndProcessAfter(kStopTime, 0);
+    asio::co_spawn(parts_->executor, Stop(), [](std::exception_ptr) {});
+    co_return;
+  }
+}
+
+Task<void> Authority::Core::Stop() {
+  co_await parts_->private_server.Stop(Deadline::After(kDrainTime));
+  co_await parts_->api_server.Stop(Deadline::After(kDrainTime));
+  co_await parts_->oidc_server.Stop(Deadline::After(kDrainTime));
+  co_await parts_->identity.Stop();
+  co_await parts_->state->Stop();
+  co_await parts_->signals.Stop();
+}
+
+Authority::Authority(AuthorityConfig config, std::vector<std::string> warnings)
+    : core_(std::make_unique<Core>(std::move(config), std::move(warnings))) {}
+
+Authority::~Authority() = default;
+
+Result<void> Authority::Run() {
+  return core_->Run();
+}
+
+}  // namespace credence

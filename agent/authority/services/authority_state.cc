@@ -1,0 +1,342 @@
+#include "agent/authority/services/authority_state.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "agent/authority/keys/issuer.h"
+#include "base/core/backoff.h"
+#include "base/core/log.h"
+
+namespace credence {
+namespace {
+
+using authority::v1::SigningKeyRecord;
+
+constexpr std::string_view kTrustDomainFact = "trust_domain";
+constexpr std::string_view kSequenceFact = "bundle_sequence";
+/// How often agents should look for a new bundle.
+constexpr std::chrono::seconds kRefreshHint{300};
+constexpr std::chrono::minutes kForgetInterval{1};
+/// Never longer between looks at the schedule, so that a clock that jumped shows.
+constexpr std::chrono::minutes kLongestRotationWait{10};
+constexpr std::chrono::seconds kRotationRetry{10};
+/// Plans that wait for the disk; more callers than this are told to come again.
+constexpr std::size_t kMaxJobs = 1024;
+
+Error Damaged(std::string_view what, std::string_view key) {
+  return Error(Code::kDataLoss,
+               fmt::format("the authority's database holds a damaged {} \"{:.80}\"", what, key));
+}
+
+/// One message for each row.
+template <class Message, class Take>
+Result<void> LoadMessages(Datastore& store, Table table, std::string_view what, Take take) {
+  auto rows = store.Load(table);
+  if (!rows.ok()) {
+    return std::move(rows).error();
+  }
+  for (const Row& row : *rows) {
+    Message message;
+    if (!message.ParseFromString(row.value)) {
+      return Damaged(what, row.key);
+    }
+    take(row.key, std::move(message));
+  }
+  return Ok();
+}
+
+bool CanExpire(const AuthorityTables& tables) {
+  const auto& entries = tables.entries.all();
+  return !tables.join_tokens.empty() ||
+         std::any_of(entries.begin(), entries.end(), [](const auto& entry) {
+           return entry.second->expires_at() != 0;
+         });
+}
+
+AuthorityState::Planner PlanToForget(std::int64_t now) {
+  return [now](const AuthorityTables& tables) -> Result<AuthorityState::Plan> {
+    std::vector<std::string> entries;
+    std::vector<std::string> tokens;
+    AuthorityState::Plan plan;
+    for (const auto& [id, entry] : tables.entries.all()) {
+      if (entry->expires_at() != 0 && entry->expires_at() <= now) {
+        entries.push_back(id);
+        plan.changes.push_back({Table::kEntries, id, std::nullopt});
+      }
+    }
+    for (const auto& [token, record] : tables.join_tokens) {
+      if (record.expires_at() <= now) {
+        tokens.push_back(token);
+        plan.changes.push_back({Table::kJoinTokens, token, std::nullopt});
+      }
+    }
+    plan.apply = [entries, tokens](AuthorityTables& changed) {
+      for (const std::string& id : entries) {
+        changed.entries.Erase(id);
+      }
+      for (const std::string& token : tokens) {
+        changed.join_tokens.erase(token);
+      }
+    };
+    return plan;
+  };
+}
+
+}  // namespace
+
+AuthorityState::AuthorityState(asio::any_io_executor executor,
+                               asio::thread_pool& pool,
+                               const Clock& clock,
+                               std::unique_ptr<Datastore> store,
+                               Options options)
+    : pool_(pool),
+      clock_(clock),
+      store_(std::move(store)),
+      options_(std::move(options)),
+      keys_(executor, nullptr),
+      queued_(executor, 0),
+      tasks_(std::move(executor)) {}
+
+Result<std::unique_ptr<AuthorityState>> AuthorityState::Load(asio::any_io_executor executor,
+                                                             asio::thread_pool& pool,
+                                                             const Clock& clock,
+                                                             std::unique_ptr<Datastore> store,
+                                                             Options options) {
+  std::unique_ptr<AuthorityState> state(
+      new AuthorityState(std::move(executor), pool, clock, std::move(store), std::move(options)));
+  if (auto loaded = state->LoadTables(); !loaded.ok()) {
+    return std::move(loaded).error();
+  }
+  if (auto loaded = state->LoadOrCreateKeys(); !loaded.ok()) {
+    return std::move(loaded).error();
+  }
+  return state;
+}
+
+Result<void> AuthorityState::LoadTables() {
+  using spire::api::types::Entry;
+  auto loaded = LoadMessages<Entry>(
+      *store_, Table::kEntries, "registration entry", [this](const std::string&, Entry entry) {
+        tables_.entries.Put(std::make_shared<const Entry>(std::move(entry)));
+      });
+  if (loaded.ok()) {
+    loaded = LoadMessages<authority::v1::AgentRecord>(
+        *store_, Table::kAgents, "agent", [this](const std::string& key, auto record) {
+          tables_.agents.emplace(key, std::move(record));
+        });
+  }
+  if (loaded.ok()) {
+    loaded = LoadMessages<authority::v1::JoinTokenRecord>(
+        *store_, Table::kJoinTokens, "join token", [this](const std::string& key, auto record) {
+          tables_.join_tokens.emplace(key, std::move(record));
+        });
+  }
+  if (loaded.ok()) {
+    loaded = LoadMessages<authority::v1::FederationRecord>(
+        *store_, Table::kFederation, "foreign bundle", [this](const std::string& key, auto record) {
+          tables_.federation.emplace(key, std::move(record));
+        });
+  }
+  return loaded;
+}
+
+Result<void> AuthorityState::LoadOrCreateKeys() {
+  auto facts = store_->Load(Table::kFacts);
+  if (!facts.ok()) {
+    return std::move(facts).error();
+  }
+  const auto fact = [&facts](std::string_view name) -> const std::string* {
+    const auto found =
+        std::find_if(facts->begin(), facts->end(), [&](const Row& row) { return row.key == name; });
+    return found == facts->end() ? nullptr : &found->value;
+  };
+  const std::string* owner = fact(kTrustDomainFact);
+  if (owner == nullptr) {
+    auto created = CreateSigningKeys(options_.keys, clock_.Now());
+    if (!created.ok()) {
+      return std::move(created).error();
+    }
+    created->changes.push_back(
+        {Table::kFacts, std::string(kTrustDomainFact), trust_domain().name()});
+    created->changes.push_back({Table::kFacts, std::string(kSequenceFact), "1"});
+    if (auto stored = store_->Apply(created->changes); !stored.ok()) {
+      return stored;
+    }
+    keys_.Set(created->keys);
+    return RemoveStrayKeyFiles(options_.keys, *created->keys);
+  }
+  if (*owner != trust_domain().name()) {
+    return Error(
+        Code::kFailedPrecondition,
+        fmt::format("this data directory belongs to trust domain {}, not {}: name that one, "
+                    "or another directory",
+                    *owner,
+                    trust_domain().name()));
+  }
+  const std::string* sequence = fact(kSequenceFact);
+  if (sequence == nullptr ||
+      std::from_chars(sequence->data(), sequence->data() + sequence->size(), bundle_sequence_).ec !=
+          std::errc{}) {
+    return Damaged("fact", kSequenceFact);
+  }
+  std::vector<SigningKeyRecord> records;
+  auto loaded = LoadMessages<SigningKeyRecord>(
+      *store_, Table::kSigningKeys, "signing key", [&records](const std::string&, auto record) {
+        records.push_back(std::move(record));
+      });
+  if (!loaded.ok()) {
+    return loaded;
+  }
+  auto keys = LoadSigningKeys(options_.keys, records);
+  if (!keys.ok()) {
+    return std::move(keys).error();
+  }
+  keys_.Set(*keys);
+  return RemoveStrayKeyFiles(options_.keys, **keys);
+}
+
+spire::api::types::Bundle AuthorityState::Bundle() const {
+  return BundleOf(trust_domain(), *keys_.value(), bundle_sequence_, kRefreshHint);
+}
+
+void AuthorityState::Start() {
+  tasks_.Spawn("write the authority's state", WriteJobs());
+  tasks_.Spawn("rotate signing keys", RotateOnSchedule());
+  tasks_.Spawn("forget what has expired", ForgetExpired());
+}
+
+Task<void> AuthorityState::Stop() {
+  stopping_ = true;
+  for (const auto& job : std::exchange(jobs_, {})) {
+    job->done.Set();
+  }
+  co_await tasks_.Stop();
+}
+
+Task<Result<void>> AuthorityState::Write(Planner plan) {
+  if (stopping_) {
+    co_return Error(Code::kUnavailable, "the authority is shutting down");
+  }
+  if (jobs_.size() >= kMaxJobs) {
+    co_return Error(Code::kUnavailable, "too many changes wait for the disk; try again");
+  }
+  const auto job = std::make_shared<Job>();
+  job->plan = std::move(plan);
+  job->outcome = Error(Code::kUnavailable, "the authority is shutting down");
+  jobs_.push_back(job);
+  queued_.Set(queued_.value() + 1);
+  co_await job->done.Wait(Deadline::At(SteadyTime::max()));
+  co_return job->outcome;
+}
+
+Task<void> AuthorityState::WriteJobs() {
+  std::uint64_t seen = 0;
+  while (true) {
+    while (!jobs_.empty()) {
+      auto job = std::move(jobs_.front());
+      jobs_.pop_front();
+      co_await Perform(std::move(job));
+    }
+    seen = queued_.version();
+    if (jobs_.empty()) {
+      co_await queued_.Changed(seen);
+    }
+  }
+}
+
+Task<void> AuthorityState::Perform(std::shared_ptr<Job> job) {
+  auto plan = job->plan(tables_);
+  if (!plan.ok()) {
+    job->outcome = std::move(plan).error();
+  } else if (plan->changes.empty()) {
+    job->outcome = Ok();
+  } else {
+    auto store = [store = store_, changes = std::move(plan->changes)] {
+      return store->Apply(changes);
+    };
+    job->outcome = co_await RunOn(pool_, std::move(store));
+    if (job->outcome.ok()) {
+      plan->apply(tables_);
+    } else {
+      LogError("The authority's state could not be stored", {{"error", job->outcome.error()}});
+    }
+  }
+  job->done.Set();
+}
+
+AuthorityState::Planner AuthorityState::PlanOf(SigningKeysUpdate update, SharedSigningKeys before) {
+  return [this, update = std::move(update), before = std::move(before)](
+             const AuthorityTables&) -> Result<Plan> {
+    if (keys_.value() != before) {
+      return Error(Code::kAborted, "the keys have changed meanwhile; try again");
+    }
+    const std::uint64_t sequence = bundle_sequence_ + 1;
+    Plan plan{update.changes, [this, keys = update.keys, sequence](AuthorityTables&) {
+                bundle_sequence_ = sequence;
+                keys_.Set(keys);
+              }};
+    plan.changes.push_back(
+        {Table::kFacts, std::string(kSequenceFact), fmt::format("{}", sequence)});
+    return plan;
+  };
+}
+
+Task<Result<void>> AuthorityState::RotateKey(SigningKeyRecord::Kind kind, bool taint) {
+  SharedSigningKeys before = keys_.value();
+  auto rotate = [options = options_.keys, before, kind, taint, now = clock_.Now()] {
+    return RotateSigningKey(options, before, kind, taint, now);
+  };
+  auto update = co_await RunOn(pool_, std::move(rotate));
+  if (!update.ok()) {
+    co_return std::move(update).error();
+  }
+  auto written = co_await Write(PlanOf(*std::move(update), before));
+  co_return written;
+}
+
+Task<void> AuthorityState::RotateOnSchedule() {
+  while (true) {
+    SharedSigningKeys before = keys_.value();
+    auto advance = [options = options_.keys, before, now = clock_.Now()] {
+      return AdvanceSigningKeys(options, before, now);
+    };
+    auto due = co_await RunOn(pool_, std::move(advance));
+    std::chrono::nanoseconds wait = kRotationRetry;
+    Result<void> outcome = due.ok() ? Ok() : Result<void>(due.error());
+    if (due.ok()) {
+      wait = std::clamp<std::chrono::nanoseconds>(
+          due->next - clock_.Now(), std::chrono::seconds(1), kLongestRotationWait);
+      if (due->update) {
+        outcome = co_await Write(PlanOf(*std::move(due->update), before));
+        if (outcome.ok()) {
+          LogInfo("Signing keys have changed", {{"bundle_sequence", bundle_sequence_}});
+          (void)RemoveStrayKeyFiles(options_.keys, *keys_.value());
+        }
+      }
+    }
+    if (!outcome.ok()) {
+      LogError("Signing keys could not be rotated", {{"error", outcome.error()}});
+      wait = kRotationRetry;
+    }
+    co_await Sleep(wait);
+  }
+}
+
+Task<void> AuthorityState::ForgetExpired() {
+  while (true) {
+    const std::uint64_t seen = queued_.version();
+    (void)co_await Write(PlanToForget(ToUnixSeconds(clock_.Now())));
+    if (CanExpire(tables_)) {
+      co_await Sleep(kForgetInterval);
+    } else {
+      // The version that this task's own write made is no news.
+      co_await queued_.Changed(std::max(seen + 1, queued_.version()));
+    }
+  }
+}
+
+}  // namespace credence

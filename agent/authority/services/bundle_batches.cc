@@ -1,0 +1,193 @@
+#include "agent/authority/services/bundle_batches.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "agent/authority/keys/issuer.h"
+#include "base/crypto/certificate.h"
+
+namespace credence {
+namespace {
+
+using authority::v1::FederationRecord;
+using spire::api::types::Bundle;
+using spire::api::types::Entry;
+using Plan = AuthorityState::Plan;
+using Mode = spire::api::server::bundle::v1::BatchDeleteFederatedBundleRequest;
+
+constexpr int kMaxAuthorities = 1024;
+
+void Set(spire::api::types::Status& status, Code code, const std::string& message) {
+  status.set_code(static_cast<std::int32_t>(code));
+  status.set_message(message);
+}
+
+/// Errors: kInvalidArgument naming the rule.
+Result<void> CheckBundle(const Bundle& bundle, const TrustDomain& own) {
+  const auto domain = TrustDomain::Parse(bundle.trust_domain());
+  if (!domain.ok()) {
+    return Error(domain.error()).Wrap("trust_domain");
+  }
+  if (*domain == own) {
+    return Error(Code::kInvalidArgument,
+                 fmt::format("{} is the own trust domain: its bundle is what this authority makes",
+                             own.name()));
+  }
+  if (bundle.x509_authorities_size() + bundle.jwt_authorities_size() > kMaxAuthorities) {
+    return Error(Code::kInvalidArgument, fmt::format("at most {} authorities", kMaxAuthorities));
+  }
+  for (const auto& authority : bundle.x509_authorities()) {
+    if (auto parsed = ParseCertificate(authority.asn1()); !parsed.ok()) {
+      return std::move(parsed).error().Wrap("x509_authorities");
+    }
+  }
+  for (const auto& key : bundle.jwt_authorities()) {
+    if (key.key_id().empty()) {
+      return Error(Code::kInvalidArgument, "jwt_authorities: a key has no key_id");
+    }
+    if (auto parsed = ParsePublicKey(key.public_key()); !parsed.ok()) {
+      return std::move(parsed).error().Wrap("jwt_authorities");
+    }
+  }
+  return Ok();
+}
+
+bool FederatesWith(const Entry& entry, const std::string& name) {
+  const auto& names = entry.federates_with();
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+StoredEntry Without(const Entry& entry, const std::string& name) {
+  auto changed = std::make_shared<Entry>(entry);
+  changed->clear_federates_with();
+  for (const std::string& kept : entry.federates_with()) {
+    if (kept != name) {
+      changed->add_federates_with(kept);
+    }
+  }
+  changed->set_revision_number(entry.revision_number() + 1);
+  return changed;
+}
+
+}  // namespace
+
+Bundle MaskedBundle(const Bundle& bundle, const spire::api::types::BundleMask* mask) {
+  if (mask == nullptr) {
+    return bundle;
+  }
+  Bundle masked = bundle;
+  if (!mask->x509_authorities()) {
+    masked.clear_x509_authorities();
+  }
+  if (!mask->jwt_authorities()) {
+    masked.clear_jwt_authorities();
+  }
+  if (!mask->refresh_hint()) {
+    masked.clear_refresh_hint();
+  }
+  if (!mask->sequence_number()) {
+    masked.clear_sequence_number();
+  }
+  return masked;
+}
+
+AuthorityState::Planner PlanToSetBundles(std::shared_ptr<SetBundlesBatch> batch,
+                                         TrustDomain own,
+                                         std::int64_t now) {
+  return [batch = std::move(batch), own = std::move(own), now](
+             const AuthorityTables& tables) -> Result<Plan> {
+    const auto& request = batch->request;
+    const auto* mask = request.has_output_mask() ? &request.output_mask() : nullptr;
+    Plan plan;
+    std::vector<FederationRecord> records;
+    for (const Bundle& bundle : request.bundle()) {
+      auto& result = *batch->response.add_results();
+      if (const auto good = CheckBundle(bundle, own); !good.ok()) {
+        Set(*result.mutable_status(), good.error().code(), good.error().message());
+        continue;
+      }
+      const auto before = tables.federation.find(bundle.trust_domain());
+      FederationRecord record =
+          before == tables.federation.end() ? FederationRecord() : before->second;
+      record.mutable_relationship()->set_trust_domain(bundle.trust_domain());
+      *record.mutable_relationship()->mutable_trust_domain_bundle() = bundle;
+      record.set_fetched_at(now);
+      Set(*result.mutable_status(), Code::kOk, "OK");
+      *result.mutable_bundle() = MaskedBundle(bundle, mask);
+      plan.changes.push_back(
+          {Table::kFederation, bundle.trust_domain(), record.SerializeAsString()});
+      records.push_back(std::move(record));
+    }
+    plan.apply = [records](AuthorityTables& changed) {
+      for (const FederationRecord& record : records) {
+        changed.federation[record.relationship().trust_domain()] = record;
+      }
+    };
+    return plan;
+  };
+}
+
+AuthorityState::Planner PlanToDeleteBundles(std::shared_ptr<DeleteBundlesBatch> batch) {
+  return [batch = std::move(batch)](const AuthorityTables& tables) -> Result<Plan> {
+    Plan plan;
+    std::vector<std::string> domains;
+    // Entries as they are after the whole batch; null for those that go.
+    std::map<std::string, StoredEntry> touched;
+    for (const std::string& name : batch->request.trust_domains()) {
+      auto& result = *batch->response.add_results();
+      result.set_trust_domain(name);
+      if (!tables.federation.contains(name)) {
+        Set(*result.mutable_status(),
+            Code::kNotFound,
+            "the bundle of that trust domain is not known");
+        continue;
+      }
+      std::vector<StoredEntry> users;
+      for (const auto& [id, stored] : tables.entries.all()) {
+        const auto again = touched.find(id);
+        const StoredEntry& entry = again == touched.end() ? stored : again->second;
+        if (entry && FederatesWith(*entry, name)) {
+          users.push_back(entry);
+        }
+      }
+      if (!users.empty() && batch->request.mode() == Mode::RESTRICT) {
+        Set(*result.mutable_status(),
+            Code::kFailedPrecondition,
+            fmt::format("{} registration entries federate with {}", users.size(), name));
+        continue;
+      }
+      for (const StoredEntry& entry : users) {
+        touched[entry->id()] =
+            batch->request.mode() == Mode::DELETE ? nullptr : Without(*entry, name);
+      }
+      Set(*result.mutable_status(), Code::kOk, "OK");
+      plan.changes.push_back({Table::kFederation, name, std::nullopt});
+      domains.push_back(name);
+    }
+    for (const auto& [id, entry] : touched) {
+      plan.changes.push_back(
+          {Table::kEntries,
+           id,
+           entry ? std::optional<std::string>(entry->SerializeAsString()) : std::nullopt});
+    }
+    plan.apply = [domains, touched](AuthorityTables& changed) {
+      for (const std::string& name : domains) {
+        changed.federation.erase(name);
+      }
+      for (const auto& [id, entry] : touched) {
+        if (entry) {
+          changed.entries.Put(entry);
+        } else {
+          changed.entries.Erase(id);
+        }
+      }
+    };
+    return plan;
+  };
+}
+
+}  // namespace credence

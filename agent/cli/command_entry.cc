@@ -1,0 +1,165 @@
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+
+#include "agent/cli/authority_flags.h"
+#include "agent/cli/command_entry_change.h"
+#include "agent/cli/commands.h"
+#include "agent/cli/entry_flags.h"
+#include "agent/cli/server_output.h"
+#include "agent/cli/server_pages.h"
+#include "agent/cli/wire_types.h"
+
+#include "spire/api/server/entry/v1/entry.grpc.pb.h"
+
+namespace credence {
+namespace {
+
+using EntryStub = spire::api::server::entry::v1::Entry::Stub;
+using spire::api::server::entry::v1::CountEntriesRequest;
+using spire::api::server::entry::v1::GetEntryRequest;
+using spire::api::server::entry::v1::ListEntriesRequest;
+using spire::api::server::entry::v1::ListEntriesResponse;
+
+constexpr int kPageSize = 500;
+
+struct ShowOptions {
+  AuthorityFlags authority;
+  std::string id;
+  EntryFilterFlags filter;
+};
+
+struct CountOptions {
+  AuthorityFlags authority;
+  EntryFilterFlags filter;
+};
+
+/// By SPIFFE ID, then node, then the order in which they were made.
+void SortEntries(ListEntriesResponse& list) {
+  const auto key = [](const spire::api::types::Entry& entry) {
+    return std::tuple(
+        TextOf(entry.spiffe_id()), TextOf(entry.parent_id()), entry.created_at(), entry.id());
+  };
+  std::sort(list.mutable_entries()->pointer_begin(),
+            list.mutable_entries()->pointer_end(),
+            [&](const auto* a, const auto* b) { return key(*a) < key(*b); });
+}
+
+Result<ListEntriesResponse> FetchOne(const AuthorityClient& client, const std::string& id) {
+  GetEntryRequest request;
+  request.set_id(id);
+  auto entry = client.Call(&EntryStub::GetEntry, request);
+  if (!entry.ok()) {
+    return std::move(entry).error().Wrap("entry " + id);
+  }
+  ListEntriesResponse list;
+  *list.add_entries() = *std::move(entry);
+  return list;
+}
+
+Result<ListEntriesResponse> Fetch(const ShowOptions& options) {
+  if (!options.id.empty() && !options.filter.empty()) {
+    return Error(Code::kInvalidArgument, "-entryID stands alone: it names one entry");
+  }
+  auto filter = ListFilter(options.filter);
+  if (!filter.ok()) {
+    return std::move(filter).error();
+  }
+  const auto client = options.authority.Connect();
+  if (!client.ok()) {
+    return client.error();
+  }
+  if (!options.id.empty()) {
+    return FetchOne(*client, options.id);
+  }
+  ListEntriesRequest request;
+  *request.mutable_filter() = *std::move(filter);
+  request.set_page_size(kPageSize);
+  return FetchPages(*client, &EntryStub::ListEntries, request);
+}
+
+Result<ExitCode> Show(const ShowOptions& options) {
+  auto list = Fetch(options);
+  if (!list.ok()) {
+    return std::move(list).error();
+  }
+  SortEntries(*list);
+  if (options.authority.format == OutputFormat::kJson) {
+    PrintMessageJson(*list);
+    return ExitCode::kOk;
+  }
+  PrintLine("Found " + Counted(static_cast<std::size_t>(list->entries_size()), "entry", "entries"));
+  for (const auto& entry : list->entries()) {
+    PrintLine(DescribeEntry(entry));
+  }
+  return ExitCode::kOk;
+}
+
+Result<ExitCode> Count(const CountOptions& options) {
+  auto filter = CountFilter(options.filter);
+  if (!filter.ok()) {
+    return std::move(filter).error();
+  }
+  const auto client = options.authority.Connect();
+  if (!client.ok()) {
+    return client.error();
+  }
+  CountEntriesRequest request;
+  *request.mutable_filter() = *std::move(filter);
+  const auto reply = client->Call(&EntryStub::CountEntries, request);
+  if (!reply.ok()) {
+    return reply.error();
+  }
+  if (options.authority.format == OutputFormat::kJson) {
+    PrintMessageJson(*reply);
+  } else {
+    PrintLine(Counted(
+        static_cast<std::size_t>(reply->count()), "registration entry", "registration entries"));
+  }
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddEntryCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
+  CLI::App* entry = app.add_subcommand(
+      "entry", "Registration entries at the authority: who gets which SPIFFE ID");
+  entry->footer(
+      "Examples:\n"
+      "  credence entry create -spiffeID spiffe://example.org/web -selector unix:user:web\n"
+      "  credence entry show\n"
+      "  credence entry create --help");
+  entry->require_subcommand(1);
+  AddEntryChangeCommands(*entry, action);
+
+  auto show = std::make_shared<ShowOptions>();
+  CLI::App* command = entry->add_subcommand("show", "Show entries");
+  command->footer(
+      "Examples:\n"
+      "  credence entry show\n"
+      "  credence entry show -selector unix:uid:1000 -output json");
+  command->add_option("--entryID", show->id, "This entry alone");
+  show->filter.AddTo(*command);
+  show->authority.AddTo(*command);
+  command->callback([show, action] {
+    *action = [show] { return Conclude(Show(*show), show->authority.format); };
+  });
+
+  auto count = std::make_shared<CountOptions>();
+  command = entry->add_subcommand("count", "Count entries");
+  command->footer(
+      "Examples:\n"
+      "  credence entry count\n"
+      "  credence entry count -parentID spiffe://example.org/node/local");
+  count->filter.AddTo(*command);
+  count->authority.AddTo(*command);
+  command->callback([count, action] {
+    *action = [count] { return Conclude(Count(*count), count->authority.format); };
+  });
+}
+
+}  // namespace credence
