@@ -12,6 +12,7 @@
 
 #include "agent/app/authority.h"
 #include "agent/cli/commands.h"
+#include "agent/cli/common_flags.h"
 #include "agent/cli/find_socket.h"
 #include "agent/cli/output.h"
 #include "base/core/clock.h"
@@ -41,6 +42,7 @@ struct AuthorityOptions {
   std::string jwt_key_type = "ec-p256";
   std::string log_level = "INFO";
   std::string log_file;
+  OutputFormat format = OutputFormat::kHuman;
 };
 
 /// Reads the text of a flag into `value`.
@@ -130,13 +132,13 @@ ExitCode RunAuthority(const AuthorityOptions& options) {
   }
   auto config = ToConfig(options);
   if (!config.ok()) {
-    ReportError(config.error().message());
+    ReportError(config.error(), options.format);
     return ExitCode::kBadUsage;
   }
   Authority authority(*std::move(config), std::move(warnings));
   const auto ended = authority.Run();
   if (!ended.ok()) {
-    ReportError(ended.error().message());
+    ReportError(ended.error(), options.format);
   }
   return ExitCodeOf(ended);
 }
@@ -183,6 +185,7 @@ void AddRun(CLI::App& parent, const std::shared_ptr<Action>& action) {
   command->add_option("--logLevel", options->log_level, "DEBUG, INFO, WARN or ERROR")
       ->capture_default_str();
   command->add_option("--logFile", options->log_file, "Log file; standard output by default");
+  AddOutputFlag(*command, options->format, "Form of what is wrong at the start: human or json");
   command->callback([options, action] { *action = [options] { return RunAuthority(*options); }; });
 }
 
@@ -192,6 +195,9 @@ void AddAuthorityCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
   CLI::App* command =
       app.add_subcommand("authority", "The built-in trust authority: one machine's SPIRE server");
   command->require_subcommand(1);
+  command->footer(
+      "Examples:\n  credence authority run -trustDomain example.org -dataDir ~/authority\n"
+      "`credence up` starts one together with an agent.");
   AddRun(*command, action);
 }
 

@@ -74,7 +74,7 @@ void AddTokenCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
       options->spiffe_id,
       "SPIFFE ID that entries can name as the parent, whichever ID the agent gets");
   generate->add_option("--ttl", options->ttl, "Seconds until the token expires")
-      ->check(CLI::Range(std::int32_t{1}, std::numeric_limits<std::int32_t>::max()))
+      ->check(CLI::Range(std::int32_t{1}, std::numeric_limits<std::int32_t>::max()).description(""))
       ->type_name("SECONDS")
       ->capture_default_str();
   options->authority.AddTo(*generate);

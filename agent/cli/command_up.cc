@@ -88,7 +88,7 @@ Result<void> MakeFolders(const UpLayout& layout) {
   constexpr mode_t kPrivate = 0700;
   constexpr mode_t kOpen = 0755;
   const std::string audit_folder = layout.audit_log.substr(0, layout.audit_log.rfind('/'));
-  for (const auto& [folder, mode] : {std::pair{layout.data_dir, kPrivate},
+  for (const auto& [folder, mode] : {std::pair{layout.data_dir, kOpen},
                                      std::pair{layout.authority_dir, kPrivate},
                                      std::pair{layout.agent_dir, kPrivate},
                                      std::pair{layout.resources, kOpen},

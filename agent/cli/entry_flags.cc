@@ -142,7 +142,7 @@ void EntryFlags::AddTo(CLI::App& command, EntryUse use) {
                            kLocalNodePath)
              : "SPIFFE ID of the node");
   AddRepeatable(command, "--selector", selectors, "Fact about the caller, type:value (repeatable)");
-  const CLI::Range ttl(0, std::numeric_limits<std::int32_t>::max());
+  const auto ttl = CLI::Range(0, std::numeric_limits<std::int32_t>::max()).description("");
   command.add_option("--x509SVIDTTL", x509_svid_ttl, "Life of its X509-SVIDs in seconds")
       ->check(ttl)
       ->type_name("SECONDS");
@@ -156,7 +156,7 @@ void EntryFlags::AddTo(CLI::App& command, EntryUse use) {
   AddRepeatable(command, "--dns", dns_names, "DNS name in its X509-SVIDs (repeatable)");
   command.add_option("--hint", hint, "Tells apart the SVIDs of a caller with several");
   command.add_option("--entryExpiry", expiry, "Unix time in seconds at which the entry goes")
-      ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()))
+      ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()).description(""))
       ->type_name("SECONDS");
   if (is_new) {
     command.add_flag("--node", node, "The entry is an alias for nodes, not for workloads");

@@ -32,6 +32,18 @@ Error Damaged(std::string_view what, std::string_view key) {
                fmt::format("the authority's database holds a damaged {} \"{:.80}\"", what, key));
 }
 
+/// A flag that falls when the scope ends, however it ends.
+class RestoreOnExit {
+ public:
+  explicit RestoreOnExit(bool& flag) : flag_(flag) {}
+  ~RestoreOnExit() { flag_ = false; }
+  RestoreOnExit(const RestoreOnExit&) = delete;
+  RestoreOnExit& operator=(const RestoreOnExit&) = delete;
+
+ private:
+  bool& flag_;
+};
+
 /// One message for each row.
 template <class Message, class Take>
 Result<void> LoadMessages(Datastore& store, Table table, std::string_view what, Take take) {
@@ -286,6 +298,10 @@ AuthorityState::Planner AuthorityState::PlanOf(SigningKeysUpdate update, SharedS
 }
 
 Task<Result<void>> AuthorityState::RotateKey(SigningKeyRecord::Kind kind, bool taint) {
+  if (std::exchange(rotating_, true)) {
+    co_return Error(Code::kAborted, "signing keys are being rotated; try again");
+  }
+  const RestoreOnExit restore(rotating_);
   SharedSigningKeys before = keys_.value();
   auto rotate = [options = options_.keys, before, kind, taint, now = clock_.Now()] {
     return RotateSigningKey(options, before, kind, taint, now);
@@ -298,29 +314,43 @@ Task<Result<void>> AuthorityState::RotateKey(SigningKeyRecord::Kind kind, bool t
   co_return written;
 }
 
+Task<Result<WallTime>> AuthorityState::RotateDueKeys() {
+  if (std::exchange(rotating_, true)) {
+    co_return clock_.Now();
+  }
+  const RestoreOnExit restore(rotating_);
+  SharedSigningKeys before = keys_.value();
+  auto advance = [options = options_.keys, before, now = clock_.Now()] {
+    return AdvanceSigningKeys(options, before, now);
+  };
+  auto due = co_await RunOn(pool_, std::move(advance));
+  if (!due.ok()) {
+    co_return std::move(due).error();
+  }
+  if (due->update && due->update->changes.empty()) {
+    keys_.Set(due->update->keys);
+  } else if (due->update) {
+    const auto written = co_await Write(PlanOf(*std::move(due->update), before));
+    if (!written.ok()) {
+      co_return written.error();
+    }
+    LogInfo("Signing keys have changed", {{"bundle_sequence", bundle_sequence_}});
+    if (const auto removed = RemoveStrayKeyFiles(options_.keys, *keys_.value()); !removed.ok()) {
+      LogWarn("Files of old signing keys could not be removed", {{"error", removed.error()}});
+    }
+  }
+  co_return due->next;
+}
+
 Task<void> AuthorityState::RotateOnSchedule() {
   while (true) {
-    SharedSigningKeys before = keys_.value();
-    auto advance = [options = options_.keys, before, now = clock_.Now()] {
-      return AdvanceSigningKeys(options, before, now);
-    };
-    auto due = co_await RunOn(pool_, std::move(advance));
+    const auto next = co_await RotateDueKeys();
     std::chrono::nanoseconds wait = kRotationRetry;
-    Result<void> outcome = due.ok() ? Ok() : Result<void>(due.error());
-    if (due.ok()) {
+    if (next.ok()) {
       wait = std::clamp<std::chrono::nanoseconds>(
-          due->next - clock_.Now(), std::chrono::seconds(1), kLongestRotationWait);
-      if (due->update) {
-        outcome = co_await Write(PlanOf(*std::move(due->update), before));
-        if (outcome.ok()) {
-          LogInfo("Signing keys have changed", {{"bundle_sequence", bundle_sequence_}});
-          (void)RemoveStrayKeyFiles(options_.keys, *keys_.value());
-        }
-      }
-    }
-    if (!outcome.ok()) {
-      LogError("Signing keys could not be rotated", {{"error", outcome.error()}});
-      wait = kRotationRetry;
+          *next - clock_.Now(), std::chrono::seconds(1), kLongestRotationWait);
+    } else {
+      LogError("Signing keys could not be rotated", {{"error", next.error()}});
     }
     co_await Sleep(wait);
   }

@@ -77,7 +77,8 @@ class AuthorityState {
   /// changed; kUnavailable when stopping.
   Task<Result<void>> Write(Planner plan);
 
-  /// Rotates a key by hand.
+  /// Rotates a key by hand, at once: who has not seen the new bundle yet fails to connect until it
+  /// has. Errors: kAborted while another rotation goes on; those of Write.
   Task<Result<void>> RotateKey(authority::v1::SigningKeyRecord::Kind kind, bool taint);
 
   /// Writes, rotates keys on schedule, and forgets what has expired.
@@ -102,6 +103,8 @@ class AuthorityState {
   Task<void> WriteJobs();
   Task<void> Perform(std::shared_ptr<Job> job);
   Task<void> RotateOnSchedule();
+  /// What is due, and when to look again.
+  Task<Result<WallTime>> RotateDueKeys();
   Task<void> ForgetExpired();
   /// A plan that puts `update` in the place of `before`, which must still be what is there.
   Planner PlanOf(SigningKeysUpdate update, SharedSigningKeys before);
@@ -116,6 +119,8 @@ class AuthorityState {
   std::uint64_t bundle_sequence_ = 1;
   std::deque<std::shared_ptr<Job>> jobs_;
   Watch<std::uint64_t> queued_;
+  /// One at a time: another one's new key file would look like a stray.
+  bool rotating_ = false;
   bool stopping_ = false;
   TaskGroup tasks_;
 };

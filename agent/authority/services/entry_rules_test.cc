@@ -100,7 +100,7 @@ INSTANTIATE_TEST_SUITE_P(
         EntryRuleCase{"FederatesWithUnknown",
                       [](Entry& e) { e.add_federates_with("unknown.org"); },
                       "bundle of unknown.org is not known"}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 TEST(EntryRulesTest, AMaskKeepsItsFieldsAndTheId) {
   spire::api::types::EntryMask mask;

@@ -49,7 +49,7 @@ class OpenBao:
     def _trust(self, issuer):
         self.must("POST", "/v1/sys/auth/jwt", {"type": "jwt"})
         self.must("POST", "/v1/auth/jwt/config", {
-            "jwks_url": f"{issuer}/keys", "bound_issuer": issuer, "jwt_supported_algs": ["RS256"]})
+            "jwks_url": f"{issuer}/keys", "bound_issuer": issuer, "jwt_supported_algs": ["RS256", "ES256"]})
         self.must("PUT", "/v1/sys/policies/acl/reader", {"policy": 'path "secret/data/app" { capabilities = ["read"] }'})
         self.must("POST", "/v1/secret/data/app", {"data": {"greeting": self.SECRET}})
 

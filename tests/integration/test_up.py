@@ -1,0 +1,112 @@
+"""`credence up`: agent and authority in one command, for root and for any other user."""
+
+import os
+import pathlib
+import signal
+
+from harness.authority import Up
+from harness.fixtures import ALICE, BOB
+from harness.peers import peer, published
+from harness.processes import wait_until
+
+
+def children(pid):
+    found = {}
+    for folder in pathlib.Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                stat = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if int(stat[1]) == pid and len(words) > 1:
+                found[words[1].decode()] = int(folder.name)
+    return found
+
+
+def supervisor_of(up):
+    """The process is started through setpriv, which becomes it."""
+    return up.process.pid
+
+
+def identities(up, uid):
+    result = up.scratch.run([published(peer("probe")), "ids", "-socket", up.facts["agent_socket"]], uid=uid)
+    return result.stdout if result.returncode == 0 else ""
+
+
+def test_one_command_then_an_entry_then_an_svid(scratch):
+    up = Up(scratch, flags=["-trustDomain", "example.org"])
+    assert up.facts["trust_domain"] == "example.org"
+    out = up.ok("entry", "create", "-spiffeID", "spiffe://example.org/web", "-selector", f"unix:uid:{ALICE}")
+    assert "Parent ID               : spiffe://example.org/node/local" in out
+    wait_until(lambda: "spiffe://example.org/web" in identities(up, ALICE), 15, "ALICE has an SVID")
+    assert identities(up, BOB) == ""
+
+
+def test_a_restart_goes_on_with_the_same_node_and_entries(scratch):
+    up = Up(scratch, flags=["-trustDomain", "example.org"])
+    up.ok("entry", "create", "-spiffeID", "spiffe://example.org/web", "-selector", f"unix:uid:{ALICE}")
+    before = up.facts
+    assert up.stop() == 0
+    up.flags = ()
+    up.start()
+    assert up.facts == before
+    wait_until(lambda: "spiffe://example.org/web" in identities(up, ALICE), 15, "ALICE has an SVID")
+
+
+def test_an_unprivileged_user_serves_its_own_processes(scratch):
+    up = Up(scratch, uid=ALICE)
+    domain = up.facts["trust_domain"]
+    up.ok("entry", "create", "-spiffeID", f"spiffe://{domain}/mine", "-selector", f"unix:uid:{ALICE}")
+    wait_until(lambda: f"spiffe://{domain}/mine" in identities(up, ALICE), 15, "ALICE has an SVID")
+    for path in pathlib.Path(up.data).rglob("*"):
+        if path.is_file() and path.name not in ("bootstrap.pem",):
+            assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_the_keys_are_not_in_the_process_that_workloads_talk_to(scratch):
+    up = Up(scratch)
+    running = children(supervisor_of(up))
+    assert set(running) == {"authority", "run"}
+    with open(f"/proc/{running['run']}/maps", encoding="ascii") as maps:
+        assert "authority.db" not in maps.read()
+    opened = [os.readlink(fd) for fd in pathlib.Path(f"/proc/{running['run']}/fd").iterdir()]
+    assert not [path for path in opened if "/authority/" in path]
+
+
+def test_what_crashes_is_started_again(scratch):
+    up = Up(scratch, flags=["-trustDomain", "example.org"])
+    up.ok("entry", "create", "-spiffeID", "spiffe://example.org/web", "-selector", f"unix:uid:{ALICE}")
+    wait_until(lambda: "/web" in identities(up, ALICE), 15, "ALICE has an SVID")
+    for name in ("authority", "run"):
+        before = children(supervisor_of(up))[name]
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda: children(supervisor_of(up)).get(name, before) != before, 15, f"{name} runs again")
+        wait_until(lambda: "/web" in identities(up, ALICE), 20, "ALICE has an SVID again")
+    out = wait_until(lambda: up.cli("entry", "count").stdout, 15, "the authority answers")
+    assert "registration entries" in out
+
+
+def test_it_leaves_no_process_behind(scratch):
+    up = Up(scratch)
+    running = children(supervisor_of(up))
+    assert up.stop() == 0
+    assert not [pid for pid in running.values() if os.path.exists(f"/proc/{pid}")]
+    up.start()
+    running = children(supervisor_of(up))
+    up.process.signal(signal.SIGKILL)
+    wait_until(lambda: not [pid for pid in running.values() if os.path.exists(f"/proc/{pid}")], 10, "they end with it")
+
+
+def test_another_trust_domain_on_the_same_data_is_refused(scratch):
+    up = Up(scratch, flags=["-trustDomain", "example.org"])
+    up.stop()
+    result = scratch.run([up.binary, "up", "-dataDir", up.data, "-trustDomain", "other.test"])
+    assert result.returncode == 2 and "example.org" in result.stderr
+
+
+def test_a_taken_port_is_said(scratch):
+    up = Up(scratch)
+    result = scratch.run([up.binary, "up", "-dataDir", scratch.path / "second", "-port", str(up.facts["server_port"])])
+    assert result.returncode != 0
+    assert str(up.facts["server_port"]) in result.stderr and "in use" in result.stderr
