@@ -1,15 +1,18 @@
-# credence_library(<path> SOURCES ... PUBLIC ... PRIVATE ... TESTS ... TEST_DEPS ...)
+# credence_library(<path> SOURCES ... ALONE ... PUBLIC ... PRIVATE ... TESTS ... TEST_DEPS ...)
 # One static library per folder: base/core becomes target credence_base_core, alias credence::base/core would
 # not be a legal name, so the alias is credence::base_core. TESTS build one GoogleTest program beside it.
+# ALONE are sources whose unnamed namespaces share names with others of the folder, so that no unity build takes them.
 # A folder without sources is an interface library (headers only).
 function(credence_library path)
-  cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE;TESTS;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;ALONE;PUBLIC;PRIVATE;TESTS;TEST_DEPS" ${ARGN})
   string(REPLACE "/" "_" name ${path})
   set(target credence_${name})
-  if(ARG_SOURCES)
-    add_library(${target} STATIC ${ARG_SOURCES})
+  if(ARG_SOURCES OR ARG_ALONE)
+    add_library(${target} STATIC ${ARG_SOURCES} ${ARG_ALONE})
+    set_source_files_properties(${ARG_ALONE} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
     target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR})
     target_link_libraries(${target} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE} credence_options)
+    credence_unity(${target} 12)
   else()
     add_library(${target} INTERFACE)
     target_include_directories(${target} INTERFACE ${CMAKE_SOURCE_DIR})
@@ -26,14 +29,19 @@ function(credence_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock_main credence_options)
-  # With sanitizers most of the time goes into what every test instantiates anew, so they are one file there.
-  set_target_properties(${name} PROPERTIES UNITY_BUILD ${CREDENCE_UNITY_TESTS} UNITY_BUILD_BATCH_SIZE 0)
-  if(CREDENCE_UNITY_TESTS AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # GCC takes what the one file includes for a header, where unnamed namespaces would be a mistake.
-    target_compile_options(${name} PRIVATE -Wno-subobject-linkage)
-  endif()
+  credence_unity(${name} 0)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT 120 LABELS unit)
+endfunction()
+
+# credence_unity(<target> <size>): with CREDENCE_UNITY compiles that many sources as one file, all of them for 0. Most of
+# the time from nothing goes into the headers and templates that every source reads and instantiates anew.
+function(credence_unity target size)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${CREDENCE_UNITY} UNITY_BUILD_BATCH_SIZE ${size})
+  if(CREDENCE_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # GCC takes what the one file includes for a header, where unnamed namespaces would be a mistake.
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+  endif()
 endfunction()
 
 # credence_fuzz(<name> SOURCE <file> DEPS ... SEEDS <folder>): a libFuzzer target in the fuzz preset; in every

@@ -30,7 +30,7 @@ using spire::api::server::agent::v1::ListAgentsRequest;
 using spire::api::server::agent::v1::ListAgentsResponse;
 using spire::api::types::SelectorMatch;
 
-constexpr int kPageSize = 500;
+constexpr int kAgentsPerPage = 500;
 
 struct AgentFilterOptions {
   AuthorityFlags authority;
@@ -88,7 +88,7 @@ Result<ListAgentsResponse> FetchAll(const AgentFilterOptions& options) {
     return std::move(filter).error();
   }
   *request.mutable_filter() = *std::move(filter);
-  request.set_page_size(kPageSize);
+  request.set_page_size(kAgentsPerPage);
   const auto client = options.authority.Connect();
   if (!client.ok()) {
     return client.error();

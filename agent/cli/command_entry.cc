@@ -25,7 +25,7 @@ using spire::api::server::entry::v1::GetEntryRequest;
 using spire::api::server::entry::v1::ListEntriesRequest;
 using spire::api::server::entry::v1::ListEntriesResponse;
 
-constexpr int kPageSize = 500;
+constexpr int kEntriesPerPage = 500;
 
 struct ShowOptions {
   AuthorityFlags authority;
@@ -78,7 +78,7 @@ Result<ListEntriesResponse> Fetch(const ShowOptions& options) {
   }
   ListEntriesRequest request;
   *request.mutable_filter() = *std::move(filter);
-  request.set_page_size(kPageSize);
+  request.set_page_size(kEntriesPerPage);
   return FetchPages(*client, &EntryStub::ListEntries, request);
 }
 

@@ -152,6 +152,9 @@ void PrintEndOfLog(const std::string& path) {
 }
 
 ExitCode GiveUp(const Supervisor& supervisor, const std::string& what, const std::string& log) {
+  if (supervisor.asked_to_stop()) {
+    return ExitCode::kOk;
+  }
   ReportError(supervisor.last_end().empty() ? what : supervisor.last_end());
   PrintEndOfLog(log);
   return ExitCode::kFailed;

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 
+UNITY = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
 INCLUDE = re.compile(rb'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 CLANG = "clang++-19"
 TIDY = "clang-tidy-19"
@@ -31,9 +32,9 @@ class Tree:
             self._direct[path] = [name for name in names if (self.root / name).is_file()]
         return self._direct[path]
 
-    def digest(self, path, *more):
-        """A hash over `path`, what it reaches, and `more`."""
-        seen, waiting = set(), [path]
+    def digest(self, paths, *more):
+        """A hash over `paths`, what they reach, and `more`."""
+        seen, waiting = set(), list(paths)
         while waiting:
             current = waiting.pop()
             if current not in seen:
@@ -61,11 +62,24 @@ class Memory:
         (self.folder / digest).touch()
 
 
-def _commands(root, build):
-    """Path in the repository to its compile command, machine-independent part only."""
+def _units(root, build):
+    """What the compiler reads at once: (file, its sources in the repository, its command). A unity file has many sources."""
     with open(build / "compile_commands.json", encoding="utf-8") as text:
-        return {str(pathlib.Path(one["file"]).relative_to(root)): one["command"]
-                for one in json.load(text) if pathlib.Path(one["file"]).is_relative_to(root) and "/build/" not in one["file"]}
+        for one in json.load(text):
+            path = pathlib.Path(one["file"])
+            if "/Unity/" in one["file"]:
+                sources = [pathlib.Path(name) for name in UNITY.findall(path.read_text(encoding="utf-8"))]
+            else:
+                sources = [path]
+            inside = [str(source.relative_to(root)) for source in sources
+                      if source.is_relative_to(root) and not source.is_relative_to(build)]
+            if inside:
+                yield path, inside, one["command"]
+
+
+def _commands(root, build):
+    """Path in the repository to the command of the unit that it belongs to."""
+    return {source: command for _, sources, command in _units(root, build) for source in sources}
 
 
 def _flags(command):
@@ -131,7 +145,7 @@ def headers(root, paths, options):
             flags = _flags(command)
             source = pathlib.Path(scratch) / (path.replace("/", "_") + ".cc")
             source.write_text(f'#include "{path}"\n#include "{path}"\n', encoding="utf-8")
-            digest = tree.digest(path, _portable(" ".join(flags), root, options.build), _version(CLANG))
+            digest = tree.digest([path], _portable(" ".join(flags), root, options.build), _version(CLANG))
             tasks.append((path, digest, [CLANG, *flags, "-fsyntax-only", str(source)]))
         return findings + _check(memory, tasks, options.jobs, "headers")
 
@@ -161,11 +175,12 @@ def tidy(root, paths, options):
     rules = (root / ".clang-tidy").read_text(encoding="utf-8") + _version(TIDY)
     base = [TIDY, "--quiet", "-p", str(options.build)]
     tasks = []
-    for path in paths:
-        wanted = path in options.files if options.files else not path.endswith("_test.cc") and not path.startswith("tests/")
-        if wanted and path in commands:
-            digest = tree.digest(path, _portable(commands[path], root, options.build), rules)
-            tasks.append((path, digest, [*base, str(root / path)]))
+    for file, sources, command in _units(root, options.build):
+        wanted = any(source in options.files if options.files else
+                     not source.endswith("_test.cc") and not source.startswith("tests/") for source in sources)
+        if wanted and set(sources) & set(paths):
+            digest = tree.digest(sources, _portable(command, root, options.build), rules)
+            tasks.append((sources[0], digest, [*base, str(file)]))
     findings = _check(memory, tasks, options.jobs, "clang-tidy")
     return findings if options.files else findings + _faults(root, commands)
 

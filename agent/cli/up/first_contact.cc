@@ -83,8 +83,8 @@ Result<void> WriteJoinToken(const AuthorityClient& client,
   if (!token.ok()) {
     return token.error();
   }
-  constexpr mode_t kOwnerOnly = 0600;
-  return WriteFileAtomically(layout.join_token, token->value() + "\n", kOwnerOnly);
+  constexpr mode_t kTokenFileMode = 0600;
+  return WriteFileAtomically(layout.join_token, token->value() + "\n", kTokenFileMode);
 }
 
 std::string UserName() {

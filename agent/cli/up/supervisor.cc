@@ -164,6 +164,7 @@ Supervisor::Event Supervisor::AwaitEvent(std::optional<Deadline> until) {
     case SIGHUP:
       return Event::kHangUp;
     default:
+      asked_to_stop_ = true;
       return Event::kStop;
   }
 }

@@ -42,6 +42,8 @@ class Supervisor {
   /// cannot mend (`is_final`), whose status it returns. Others are started again, later each time.
   /// SIGHUP is passed on to all.
   ExitStatus Watch(const std::function<bool(ExitStatus)>& is_final);
+  /// A signal that asks to stop has come.
+  bool asked_to_stop() const { return asked_to_stop_; }
   /// Says in words which process ended last and how; "" if none has.
   const std::string& last_end() const { return last_end_; }
   /// SIGTERM to all in the reverse order of their starts, each with three seconds, then SIGKILL.
@@ -69,6 +71,7 @@ class Supervisor {
   UniqueFd signals_;
   std::vector<Process> processes_;
   std::string last_end_;
+  bool asked_to_stop_ = false;
 };
 
 }  // namespace credence
