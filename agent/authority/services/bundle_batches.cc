@@ -73,6 +73,74 @@ StoredEntry Without(const Entry& entry, const std::string& name) {
   return changed;
 }
 
+/// Bundles that go, and what becomes of the entries that federate with them.
+class BundleRemoval {
+ public:
+  BundleRemoval(const AuthorityTables& tables, Mode::Mode mode) : tables_(tables), mode_(mode) {}
+
+  /// Errors: kNotFound; kFailedPrecondition when entries keep it from going.
+  Result<void> Remove(const std::string& name) {
+    if (!tables_.federation.contains(name)) {
+      return Error(Code::kNotFound, "the bundle of that trust domain is not known");
+    }
+    const std::vector<StoredEntry> users = UsersOf(name);
+    if (!users.empty() && mode_ == Mode::RESTRICT) {
+      return Error(Code::kFailedPrecondition,
+                   fmt::format("{} registration entries federate with {}", users.size(), name));
+    }
+    for (const StoredEntry& entry : users) {
+      touched_[entry->id()] = mode_ == Mode::DELETE ? nullptr : Without(*entry, name);
+    }
+    domains_.push_back(name);
+    return Ok();
+  }
+
+  Plan TakePlan() {
+    Plan plan;
+    for (const std::string& name : domains_) {
+      plan.changes.push_back({Table::kFederation, name, std::nullopt});
+    }
+    for (const auto& [id, entry] : touched_) {
+      plan.changes.push_back(
+          {Table::kEntries,
+           id,
+           entry ? std::optional<std::string>(entry->SerializeAsString()) : std::nullopt});
+    }
+    plan.apply = [domains = domains_, touched = touched_](AuthorityTables& changed) {
+      for (const std::string& name : domains) {
+        changed.federation.erase(name);
+      }
+      for (const auto& [id, entry] : touched) {
+        if (entry) {
+          changed.entries.Put(entry);
+        } else {
+          changed.entries.Erase(id);
+        }
+      }
+    };
+    return plan;
+  }
+
+ private:
+  std::vector<StoredEntry> UsersOf(const std::string& name) const {
+    std::vector<StoredEntry> users;
+    for (const auto& [id, stored] : tables_.entries.all()) {
+      const auto again = touched_.find(id);
+      const StoredEntry& entry = again == touched_.end() ? stored : again->second;
+      if (entry && FederatesWith(*entry, name)) {
+        users.push_back(entry);
+      }
+    }
+    return users;
+  }
+
+  const AuthorityTables& tables_;
+  Mode::Mode mode_;
+  std::vector<std::string> domains_;
+  /// Entries as they are afterwards; null for those that go.
+  std::map<std::string, StoredEntry> touched_;
+};
+
 }  // namespace
 
 Bundle MaskedBundle(const Bundle& bundle, const spire::api::types::BundleMask* mask) {
@@ -133,60 +201,16 @@ AuthorityState::Planner PlanToSetBundles(std::shared_ptr<SetBundlesBatch> batch,
 
 AuthorityState::Planner PlanToDeleteBundles(std::shared_ptr<DeleteBundlesBatch> batch) {
   return [batch = std::move(batch)](const AuthorityTables& tables) -> Result<Plan> {
-    Plan plan;
-    std::vector<std::string> domains;
-    // Entries as they are after the whole batch; null for those that go.
-    std::map<std::string, StoredEntry> touched;
+    BundleRemoval removal(tables, batch->request.mode());
     for (const std::string& name : batch->request.trust_domains()) {
       auto& result = *batch->response.add_results();
       result.set_trust_domain(name);
-      if (!tables.federation.contains(name)) {
-        Set(*result.mutable_status(),
-            Code::kNotFound,
-            "the bundle of that trust domain is not known");
-        continue;
-      }
-      std::vector<StoredEntry> users;
-      for (const auto& [id, stored] : tables.entries.all()) {
-        const auto again = touched.find(id);
-        const StoredEntry& entry = again == touched.end() ? stored : again->second;
-        if (entry && FederatesWith(*entry, name)) {
-          users.push_back(entry);
-        }
-      }
-      if (!users.empty() && batch->request.mode() == Mode::RESTRICT) {
-        Set(*result.mutable_status(),
-            Code::kFailedPrecondition,
-            fmt::format("{} registration entries federate with {}", users.size(), name));
-        continue;
-      }
-      for (const StoredEntry& entry : users) {
-        touched[entry->id()] =
-            batch->request.mode() == Mode::DELETE ? nullptr : Without(*entry, name);
-      }
-      Set(*result.mutable_status(), Code::kOk, "OK");
-      plan.changes.push_back({Table::kFederation, name, std::nullopt});
-      domains.push_back(name);
+      const auto removed = removal.Remove(name);
+      Set(*result.mutable_status(),
+          removed.ok() ? Code::kOk : removed.error().code(),
+          removed.ok() ? "OK" : removed.error().message());
     }
-    for (const auto& [id, entry] : touched) {
-      plan.changes.push_back(
-          {Table::kEntries,
-           id,
-           entry ? std::optional<std::string>(entry->SerializeAsString()) : std::nullopt});
-    }
-    plan.apply = [domains, touched](AuthorityTables& changed) {
-      for (const std::string& name : domains) {
-        changed.federation.erase(name);
-      }
-      for (const auto& [id, entry] : touched) {
-        if (entry) {
-          changed.entries.Put(entry);
-        } else {
-          changed.entries.Erase(id);
-        }
-      }
-    };
-    return plan;
+    return removal.TakePlan();
   };
 }
 

@@ -135,7 +135,7 @@ StoredEntry EntrySet::FindAuthorized(std::string_view entry_id,
                                      const std::string& agent_id,
                                      const std::vector<Selector>& node_selectors,
                                      std::int64_t now) const {
-  const StoredEntry wanted = Find(entry_id);
+  StoredEntry wanted = Find(entry_id);
   if (!wanted || Expired(*wanted, now)) {
     return nullptr;
   }

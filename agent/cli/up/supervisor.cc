@@ -43,7 +43,7 @@ void BecomeChild(pid_t parent) {
   }
   sigset_t none;
   sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
+  pthread_sigmask(SIG_SETMASK, &none, nullptr);
 }
 
 int StatusOf(int wait_status) {
@@ -55,7 +55,7 @@ int StatusOf(int wait_status) {
 
 Result<Supervisor> Supervisor::Make() {
   const sigset_t taken = TakenSignals();
-  if (sigprocmask(SIG_BLOCK, &taken, nullptr) != 0) {
+  if (pthread_sigmask(SIG_BLOCK, &taken, nullptr) != 0) {
     return Error(CodeFromErrno(errno), fmt::format("block signals: {}", ErrnoText(errno)));
   }
   UniqueFd signals(signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -185,38 +185,45 @@ void Supervisor::NoteEnd(Process& process, ExitStatus status) {
   process.start_again = Deadline::After(kFirstPause * (1 << (process.failures - 1)));
 }
 
+std::optional<Supervisor::ExitStatus> Supervisor::Tend(
+    Process& process, const std::function<bool(ExitStatus)>& is_final) {
+  if (const auto status = Reap(process)) {
+    NoteEnd(process, *status);
+    if (is_final(*status)) {
+      return status;
+    }
+  }
+  if (process.pid == 0 && process.start_again.Passed() && !Launch(process).ok()) {
+    process.start_again = Deadline::After(kFirstPause);
+  }
+  return std::nullopt;
+}
+
 Supervisor::ExitStatus Supervisor::Watch(const std::function<bool(ExitStatus)>& is_final) {
   while (true) {
     std::optional<Deadline> next;
     for (Process& process : processes_) {
-      if (const auto status = Reap(process)) {
-        NoteEnd(process, *status);
-        if (is_final(*status)) {
-          return *status;
-        }
-      }
-      if (process.pid == 0 && process.start_again.Passed()) {
-        if (!Launch(process).ok()) {
-          process.start_again = Deadline::After(kFirstPause);
-        }
+      if (const auto final_status = Tend(process, is_final)) {
+        return *final_status;
       }
       if (process.pid == 0) {
         next = next ? next->Earlier(process.start_again) : process.start_again;
       }
     }
-    switch (AwaitEvent(next)) {
-      case Event::kStop:
-        return 0;
-      case Event::kHangUp:
-        for (const Process& process : processes_) {
-          if (process.pid != 0) {
-            kill(process.pid, SIGHUP);
-          }
-        }
-        break;
-      case Event::kChild:
-      case Event::kTimeout:
-        break;
+    const Event event = AwaitEvent(next);
+    if (event == Event::kStop) {
+      return 0;
+    }
+    if (event == Event::kHangUp) {
+      PassOn(SIGHUP);
+    }
+  }
+}
+
+void Supervisor::PassOn(int number) const {
+  for (const Process& process : processes_) {
+    if (process.pid != 0) {
+      kill(process.pid, number);
     }
   }
 }

@@ -67,6 +67,9 @@ class Supervisor {
   /// The status of a process that has ended meanwhile.
   std::optional<ExitStatus> Reap(Process& process);
   void NoteEnd(Process& process, ExitStatus status);
+  /// Starts it again if it has ended and the time has come; its status if that is final.
+  std::optional<ExitStatus> Tend(Process& process, const std::function<bool(ExitStatus)>& is_final);
+  void PassOn(int number) const;
 
   UniqueFd signals_;
   std::vector<Process> processes_;

@@ -80,6 +80,8 @@ class AuthorityTest : public testing::Test {
     if (state_) {
       RunTask(io_, state_->Stop());
       state_.reset();
+      // Work of the pool may hold the store a moment longer than its outcome takes to arrive.
+      RunTask(io_, RunOn(pool_, [] { return true; }));
     }
   }
   void Reopen() {
