@@ -73,7 +73,11 @@ class FuzzedServer {
     input = input.subspan(std::min<std::size_t>(1, input.size()));
     auto account =
         std::make_shared<Account>(Account::Amount{1, 100, std::size_t{1} << 20}, nullptr);
-    Session session(server_, {1, std::make_shared<const Caller>(), account}, [] {});
+    Session::Peer peer;
+    peer.connection = 1;
+    peer.caller = std::make_shared<const Caller>();
+    peer.account = account;
+    Session session(server_, std::move(peer), [] {});
     bool sound = true;
     if ((mode & 1U) != 0) {
       static const std::vector<std::uint8_t> preface = [] {
