@@ -94,7 +94,7 @@ TEST_F(CommandAgentTest, TheFiltersArrive) {
        "x509pop",
        "-expiresBefore",
        "2030-01-01 00:00:00 +0000 +00"});
-  const auto& filter = authority_.agent.listed.filter();
+  const auto filter = authority_.agent.listed.filter();
   EXPECT_TRUE(filter.has_by_banned());
   EXPECT_FALSE(filter.by_banned().value());
   EXPECT_TRUE(filter.by_can_reattest().value());
@@ -102,7 +102,7 @@ TEST_F(CommandAgentTest, TheFiltersArrive) {
   EXPECT_EQ(filter.by_attestation_type(), "x509pop");
   EXPECT_EQ(filter.by_expires_before(), "2030-01-01 00:00:00 +0000 +00");
   Run({"agent", "list"});
-  EXPECT_EQ(filter.ByteSizeLong(), 0U);
+  EXPECT_EQ(authority_.agent.listed.filter().ByteSizeLong(), 0U);
   EXPECT_EQ(Run({"agent", "list", "-banned", "maybe"}).exit_code, 2);
   for (const char* time : {"nope", "2030-01-01", "2030-01-01 00:00:00 +0000 UTC", ""}) {
     EXPECT_EQ(Run({"agent", "list", "-expiresBefore", time}).exit_code, 2) << time;

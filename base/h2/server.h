@@ -95,7 +95,8 @@ class Server {
   /// null drops it. With ALPN "h2".
   using TlsContextSource = std::function<TlsServerContext()>;
   /// Binds an IP address in text and a port (0 for any) and starts to serve TLS there; instead of
-  /// Listen, once. Returns the port. Errors: kInvalidArgument for a text that is no address;
+  /// Listen, once, in a process that ignores SIGPIPE, as OpenSSL writes without asking. Returns the
+  /// port. Errors: kInvalidArgument for a text that is no address;
   /// kAlreadyExists if the port is taken; as CodeFromErrno.
   Result<std::uint16_t> ListenTls(const std::string& address,
                                   std::uint16_t port,
