@@ -119,6 +119,7 @@ def main():
     parser.add_argument("--only", choices=sorted(CHECKS), action="append", help="run just this check")
     parser.add_argument("files", nargs="*", help="for headers and clang-tidy: just these")
     options = parser.parse_args()
+    options.build = options.build.resolve()
     failed = 0
     names = options.only or list(CHECKS)
     for name in names:
