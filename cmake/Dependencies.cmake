@@ -14,7 +14,7 @@ find_package(GTest REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
 
-# One program of one file starts faster and is smaller in memory than one with fifty libraries. OpenSSL stays shared:
+# One file is smaller in memory than a program with fifty libraries. OpenSSL stays shared:
 # its security updates must not wait for a build of ours.
 option(CREDENCE_STATIC_LIBRARIES "Link gRPC, Protobuf and other C++ libraries from their archives" OFF)
 if(CREDENCE_STATIC_LIBRARIES)
