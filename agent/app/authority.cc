@@ -18,11 +18,17 @@
 #include "agent/authority/services/agent_api.h"
 #include "agent/authority/services/authority_state.h"
 #include "agent/authority/services/bundle_api.h"
+#include "agent/authority/services/control_api.h"
 #include "agent/authority/services/entry_api.h"
+#include "agent/authority/services/entry_files.h"
+#include "agent/authority/services/federation_api.h"
+#include "agent/authority/services/foreign_bundles.h"
 #include "agent/authority/services/serving_identity.h"
 #include "agent/authority/services/svid_api.h"
 #include "agent/authority/state/datastore.h"
+#include "agent/authority/web/bundle_endpoint.h"
 #include "agent/authority/web/oidc_issuer.h"
+#include "agent/authority/web/web_certificate.h"
 #include "base/core/task_group.h"
 #include "base/h2/server.h"
 #include "base/http/server.h"
@@ -60,6 +66,7 @@ class Authority::Core {
 
   Result<void> Serve();
   Result<void> ServeOidc();
+  Result<void> ServeBundle();
   Task<void> WatchSignals();
   Task<void> Stop();
 
@@ -94,10 +101,20 @@ struct Authority::Core::Parts {
                   .jwt_life = config.jwt_svid_life,
                   .jwt_issuer = config.jwt_issuer}),
         bundle_api(*state, access, clock),
+        foreign_bundles(executor, *state, clock, {}),
+        federation_api(*state, access, foreign_bundles, clock),
+        entry_files(executor, pool, *state, clock, {.paths = config.resources}),
+        control_api(*state, entry_files),
         api_server(executor, {}),
         private_server(executor, {}),
-        oidc_server(executor, clock, {}) {
+        oidc_server(executor, clock, {}),
+        bundle_server(executor, clock, {.tls = [this] { return BundleEndpointContext(); }}) {
     watched_signals.add(SIGUSR2);
+    watched_signals.add(SIGHUP);
+    if (!config.bundle_endpoint_certificate.empty()) {
+      web_certificate.emplace(
+          executor, pool, config.bundle_endpoint_certificate, config.bundle_endpoint_key);
+    }
     agent_api.RegisterForAgents(api_server);
     entry_api.RegisterForAgents(api_server);
     svid_api.RegisterForAgents(api_server);
@@ -106,8 +123,15 @@ struct Authority::Core::Parts {
       agent_api.RegisterForOperators(*server);
       entry_api.RegisterForOperators(*server);
       bundle_api.RegisterForOperators(*server);
+      federation_api.RegisterForOperators(*server);
     }
     bundle_api.RegisterForAgents(private_server);
+    control_api.Register(private_server);
+  }
+
+  /// What the bundle endpoint shows the next client.
+  TlsServerContext BundleEndpointContext() {
+    return web_certificate ? web_certificate->Context() : identity.web_context();
   }
 
   asio::any_io_executor executor;
@@ -120,9 +144,15 @@ struct Authority::Core::Parts {
   EntryApi entry_api;
   SvidApi svid_api;
   BundleApi bundle_api;
+  ForeignBundles foreign_bundles;
+  FederationApi federation_api;
+  std::optional<WebCertificate> web_certificate;
+  EntryFiles entry_files;
+  ControlApi control_api;
   h2::Server api_server;
   h2::Server private_server;
   HttpServer oidc_server;
+  HttpServer bundle_server;
 };
 
 Result<void> Authority::Core::Run() {
@@ -178,8 +208,14 @@ Result<void> Authority::Core::Serve() {
   if (auto serving = ServeOidc(); !serving.ok()) {
     return std::move(serving).error().Wrap("OIDC issuer");
   }
+  if (auto serving = ServeBundle(); !serving.ok()) {
+    return std::move(serving).error().Wrap("bundle endpoint");
+  }
   parts_->state->Start();
+  // Before the first call is answered: agents must not miss an entry for a moment.
+  parts_->entry_files.Start();
   parts_->identity.Start();
+  parts_->foreign_bundles.Start();
   parts_->signals.Spawn("watch signals", WatchSignals());
   return Ok();
 }
@@ -205,11 +241,46 @@ Result<void> Authority::Core::ServeOidc() {
   return Ok();
 }
 
+Result<void> Authority::Core::ServeBundle() {
+  if (config_.bundle_endpoint_port == 0) {
+    return Ok();
+  }
+  if (parts_->web_certificate) {
+    if (auto prepared = parts_->web_certificate->Prepare(); !prepared.ok()) {
+      // Whatever it is, an operator mends it before the next start.
+      return Error(Code::kFailedPrecondition, prepared.error().message());
+    }
+  }
+  auto served = ServeBundleEndpoint(parts_->bundle_server, config_.bundle_endpoint_path, [this] {
+    return parts_->state->Bundle();
+  });
+  if (!served.ok()) {
+    return served;
+  }
+  const auto port =
+      parts_->bundle_server.Listen(config_.bundle_endpoint_address, config_.bundle_endpoint_port);
+  if (!port.ok()) {
+    return port.error();
+  }
+  LogInfo("Serving the bundle endpoint",
+          {{"address", config_.bundle_endpoint_address},
+           {"port", *port},
+           {"profile", parts_->web_certificate ? "https_web" : "https_spiffe"}});
+  return Ok();
+}
+
 Task<void> Authority::Core::WatchSignals() {
   while (true) {
     const int number = co_await parts_->watched_signals.async_wait(asio::use_awaitable);
     if (number == SIGUSR2) {
       ReopenLog();
+      continue;
+    }
+    if (number == SIGHUP) {
+      parts_->entry_files.Reload();
+      if (parts_->web_certificate) {
+        parts_->web_certificate->Reload();
+      }
       continue;
     }
     LogInfo("Stopping", {{"signal", number}});
@@ -223,8 +294,14 @@ Task<void> Authority::Core::Stop() {
   co_await parts_->private_server.Stop(Deadline::After(kDrainTime));
   co_await parts_->api_server.Stop(Deadline::After(kDrainTime));
   co_await parts_->oidc_server.Stop(Deadline::After(kDrainTime));
+  co_await parts_->bundle_server.Stop(Deadline::After(kDrainTime));
+  if (parts_->web_certificate) {
+    co_await parts_->web_certificate->Stop();
+  }
+  co_await parts_->entry_files.Stop();
   co_await parts_->identity.Stop();
   co_await parts_->state->Stop();
+  co_await parts_->foreign_bundles.Stop();
   co_await parts_->signals.Stop();
 }
 

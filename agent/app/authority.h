@@ -17,6 +17,8 @@ struct AuthorityConfig {
   TrustDomain trust_domain;
   /// The database is here and the keys in "keys" below it.
   std::string data_dir;
+  /// Files and folders of documents of kind Entry.
+  std::vector<std::string> resources;
   /// Operators; mode 0600.
   std::string private_socket;
   /// Agents, by TLS. An IP address in text.
@@ -26,6 +28,15 @@ struct AuthorityConfig {
   std::string oidc_address = "127.0.0.1";
   /// 0 for none.
   std::uint16_t oidc_port = 0;
+  /// The bundle endpoint, by HTTPS, for foreign trust domains that federate with this one.
+  std::string bundle_endpoint_address = "127.0.0.1";
+  /// 0 for none.
+  std::uint16_t bundle_endpoint_port = 0;
+  std::string bundle_endpoint_path = "/";
+  /// PEM files, both for the profile https_web; both "" for https_spiffe, where it shows the
+  /// authority's own X509-SVID, spiffe://<trust domain>/spire/server.
+  std::string bundle_endpoint_certificate;
+  std::string bundle_endpoint_key;
   /// The "iss" of JWT-SVIDs and of the OIDC documents. "" for none.
   std::string jwt_issuer;
   std::chrono::seconds ca_life{std::chrono::hours(24)};
@@ -46,9 +57,10 @@ class Authority {
   Authority(const Authority&) = delete;
   Authority& operator=(const Authority&) = delete;
 
-  /// Blocks until SIGTERM or SIGINT. Once per process. Errors: kAlreadyExists when another
-  /// authority has the data directory, the socket or a port; kDataLoss naming what is damaged;
-  /// those of files.
+  /// Blocks until SIGTERM or SIGINT; SIGHUP reads the resources and the certificate of the
+  /// bundle endpoint again, SIGUSR2 opens the log again. Once per process. Errors: kAlreadyExists
+  /// when another authority has the data directory, the socket or a port; kDataLoss naming what is
+  /// damaged; those of files.
   Result<void> Run();
 
  private:

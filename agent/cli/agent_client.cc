@@ -2,24 +2,25 @@
 
 #include <poll.h>
 
-#include <type_traits>
 #include <utility>
 
 #include <fmt/format.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/completion_queue.h>
 #include <grpcpp/create_channel_posix.h>
+#include <grpcpp/generic/generic_stub.h>
 
 #include "agent/cli/agent_connection.h"
 #include "base/core/clock.h"
 #include "base/core/secret_bytes.h"
 
 #include "google/rpc/status.pb.h"
+#include "spiffe/workload/workload.pb.h"
 
 namespace credence {
 namespace {
 
-using credential::v1::CredentialAPI;
+constexpr const char* kService = "/credence.credential.v1.CredentialAPI/";
 
 /// How often a waiting call looks whether it was interrupted.
 constexpr std::chrono::milliseconds kLookAround{50};
@@ -85,33 +86,44 @@ void AwaitEnd(grpc::CompletionQueue& queue,
   }
 }
 
-/// Calls one method of the stub with the metadata and deadline that every call carries.
-template <class Reply, class Request, class Method>
-CallOutcome<Reply> Call(Method method,
+void Wipe(credential::v1::GetCredentialResponse& reply) {
+  WipeSecrets(reply);
+}
+
+void Wipe(spiffe::workload::JWTSVIDResponse& reply) {
+  for (auto& svid : *reply.mutable_svids()) {
+    WipeString(*svid.mutable_svid());
+  }
+}
+
+/// Of what holds no secret.
+void Wipe(google::protobuf::Message& /*reply*/) {}
+
+/// A unary call with the metadata and deadline that every call carries. `method` is its path.
+template <class Reply, class Request>
+CallOutcome<Reply> Call(const std::string& method,
                         const Request& request,
                         const std::string& socket_path,
                         std::chrono::milliseconds timeout,
-                        const std::vector<int>& interrupts) {
+                        const std::vector<int>& interrupts = {}) {
   CallOutcome<Reply> outcome;
   auto connection = ConnectToAgent(socket_path, timeout);
   if (!connection.ok()) {
     outcome.refused = NotConnected(std::move(connection).error());
     return outcome;
   }
-  const auto stub =
-      CredentialAPI::NewStub(grpc::CreateInsecureChannelFromFd("agent", connection->release()));
+  grpc::TemplatedGenericStub<Request, Reply> stub(
+      grpc::CreateInsecureChannelFromFd("agent", connection->release()));
   grpc::ClientContext context;
   context.AddMetadata("workload.spiffe.io", "true");
   context.set_deadline(SystemClock().Now() + timeout);
   const std::shared_ptr<Reply> reply(std::make_unique<Reply>().release(), [](Reply* gone) {
-    if constexpr (std::is_same_v<Reply, credential::v1::GetCredentialResponse>) {
-      WipeSecrets(*gone);
-    }
+    Wipe(*gone);
     const std::unique_ptr<Reply> owned(gone);
   });
   grpc::Status status;
   grpc::CompletionQueue queue;
-  const auto call = ((*stub).*method)(&context, request, &queue);
+  const auto call = stub.PrepareUnaryCall(&context, method, request, &queue);
   call->StartCall();
   call->Finish(reply.get(), &status, nullptr);
   AwaitEnd(queue, context, interrupts);
@@ -140,24 +152,52 @@ void WipeSecrets(credential::v1::GetCredentialResponse& reply) {
 CallOutcome<credential::v1::GetCredentialResponse> AgentClient::GetCredential(
     const credential::v1::GetCredentialRequest& request, const std::vector<int>& interrupts) const {
   return Call<credential::v1::GetCredentialResponse>(
-      &CredentialAPI::Stub::PrepareAsyncGetCredential, request, socket_path_, timeout_, interrupts);
+      std::string(kService) + "GetCredential", request, socket_path_, timeout_, interrupts);
 }
 
 CallOutcome<credential::v1::ListDestinationsResponse> AgentClient::ListDestinations() const {
-  return Call<credential::v1::ListDestinationsResponse>(
-      &CredentialAPI::Stub::PrepareAsyncListDestinations,
-      credential::v1::ListDestinationsRequest(),
-      socket_path_,
-      timeout_,
-      {});
+  return Call<credential::v1::ListDestinationsResponse>(std::string(kService) + "ListDestinations",
+                                                        credential::v1::ListDestinationsRequest(),
+                                                        socket_path_,
+                                                        timeout_);
+}
+
+CallOutcome<credential::v1::CheckDestinationResponse> AgentClient::CheckDestination(
+    const credential::v1::CheckDestinationRequest& request) const {
+  return Call<credential::v1::CheckDestinationResponse>(
+      std::string(kService) + "CheckDestination", request, socket_path_, timeout_);
 }
 
 CallOutcome<credential::v1::GetStatusResponse> AgentClient::GetStatus() const {
-  return Call<credential::v1::GetStatusResponse>(&CredentialAPI::Stub::PrepareAsyncGetStatus,
+  return Call<credential::v1::GetStatusResponse>(std::string(kService) + "GetStatus",
                                                  credential::v1::GetStatusRequest(),
                                                  socket_path_,
-                                                 timeout_,
-                                                 {});
+                                                 timeout_);
+}
+
+CallOutcome<JwtSvid> AgentClient::FetchJwtSvid(const std::string& spiffe_id,
+                                               const std::vector<std::string>& audience) const {
+  spiffe::workload::JWTSVIDRequest request;
+  request.set_spiffe_id(spiffe_id);
+  request.mutable_audience()->Add(audience.begin(), audience.end());
+  auto answer = Call<spiffe::workload::JWTSVIDResponse>(
+      "/SpiffeWorkloadAPI/FetchJWTSVID", request, socket_path_, timeout_);
+  CallOutcome<JwtSvid> outcome;
+  if (!answer.reply) {
+    outcome.refused = std::move(answer.refused);
+    return outcome;
+  }
+  if (answer.reply->svids().empty()) {
+    outcome.refused = RefusedCall{Error(Code::kDataLoss, "the agent gave no JWT-SVID")};
+    return outcome;
+  }
+  auto svid = ParseTrustedJwtSvid(answer.reply->svids(0).svid());
+  if (svid.ok()) {
+    outcome.reply = std::make_shared<const JwtSvid>(*std::move(svid));
+  } else {
+    outcome.refused = RefusedCall{svid.error()};
+  }
+  return outcome;
 }
 
 }  // namespace credence

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/core/result.h"
+#include "base/svid/jwt_svid.h"
 
 #include "credence/credential/v1/credential.grpc.pb.h"
 
@@ -45,7 +46,13 @@ class AgentClient {
       const credential::v1::GetCredentialRequest& request,
       const std::vector<int>& interrupts = {}) const;
   CallOutcome<credential::v1::ListDestinationsResponse> ListDestinations() const;
+  CallOutcome<credential::v1::CheckDestinationResponse> CheckDestination(
+      const credential::v1::CheckDestinationRequest& request) const;
   CallOutcome<credential::v1::GetStatusResponse> GetStatus() const;
+
+  /// A JWT-SVID of this process from the Workload API, which the agent serves on the same socket.
+  CallOutcome<JwtSvid> FetchJwtSvid(const std::string& spiffe_id,
+                                    const std::vector<std::string>& audience) const;
 
  private:
   std::string socket_path_;

@@ -11,10 +11,13 @@
 #include <fmt/format.h>
 
 #include "agent/app/authority.h"
+#include "agent/cli/command_authority_export.h"
+#include "agent/cli/command_authority_keys.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/common_flags.h"
 #include "agent/cli/find_socket.h"
 #include "agent/cli/output.h"
+#include "agent/cli/selector_flags.h"
 #include "base/core/clock.h"
 #include "base/core/secret_bytes.h"
 
@@ -28,11 +31,17 @@ struct AuthorityOptions {
   std::string trust_domain;
   std::string data_dir;
   std::string socket;
+  std::vector<std::string> resources;
   std::string address = "127.0.0.1";
   std::uint16_t port = kDefaultPort;
   std::string issuer;
   std::string oidc_address = "127.0.0.1";
   std::uint16_t oidc_port = 0;
+  std::string bundle_address = "127.0.0.1";
+  std::uint16_t bundle_port = 0;
+  std::string bundle_path = "/";
+  std::string bundle_certificate;
+  std::string bundle_key;
   std::string ca_life = "24h";
   std::string jwt_key_life = "2160h";
   std::string x509_life = "1h";
@@ -68,6 +77,23 @@ Result<void> ReadKeyType(std::string_view flag, const std::string& text, KeyType
   return Ok();
 }
 
+Result<void> ReadBundleEndpoint(const AuthorityOptions& options, AuthorityConfig& config) {
+  if (options.bundle_certificate.empty() != options.bundle_key.empty()) {
+    return Error(Code::kInvalidArgument,
+                 "--bundleEndpointCertificate and --bundleEndpointKey go together");
+  }
+  if (!options.bundle_key.empty() && options.bundle_port == 0) {
+    return Error(Code::kInvalidArgument,
+                 "--bundleEndpointCertificate without --bundleEndpointPort: there is no endpoint");
+  }
+  config.bundle_endpoint_address = options.bundle_address;
+  config.bundle_endpoint_port = options.bundle_port;
+  config.bundle_endpoint_path = options.bundle_path;
+  config.bundle_endpoint_certificate = options.bundle_certificate;
+  config.bundle_endpoint_key = options.bundle_key;
+  return Ok();
+}
+
 Result<AuthorityConfig> ToConfig(const AuthorityOptions& options) {
   auto trust_domain = TrustDomain::Parse(options.trust_domain);
   if (!trust_domain.ok()) {
@@ -75,6 +101,7 @@ Result<AuthorityConfig> ToConfig(const AuthorityOptions& options) {
   }
   AuthorityConfig config{.trust_domain = *std::move(trust_domain)};
   config.data_dir = options.data_dir;
+  config.resources = options.resources;
   config.private_socket = options.socket;
   if (config.private_socket.empty()) {
     auto found = DefaultAuthoritySocket(geteuid());
@@ -90,6 +117,9 @@ Result<AuthorityConfig> ToConfig(const AuthorityOptions& options) {
   config.oidc_port = options.oidc_port;
   if (config.oidc_port != 0 && config.jwt_issuer.empty()) {
     config.jwt_issuer = fmt::format("http://{}:{}", config.oidc_address, config.oidc_port);
+  }
+  if (auto read = ReadBundleEndpoint(options, config); !read.ok()) {
+    return std::move(read).error();
   }
   config.log.file = options.log_file;
   const auto level = ParseLogLevel(options.log_level);
@@ -143,6 +173,29 @@ ExitCode RunAuthority(const AuthorityOptions& options) {
   return ExitCodeOf(ended);
 }
 
+void AddBundleEndpointFlags(CLI::App& command, AuthorityOptions& options) {
+  command
+      .add_option(
+          "--bundleEndpointAddress",
+          options.bundle_address,
+          "IP address of the bundle endpoint, for trust domains that federate with this one")
+      ->capture_default_str();
+  command
+      .add_option("--bundleEndpointPort",
+                  options.bundle_port,
+                  "Port of the bundle endpoint (HTTPS), 0 for none")
+      ->capture_default_str();
+  command.add_option("--bundleEndpointPath", options.bundle_path, "Path of its URL")
+      ->capture_default_str();
+  command.add_option(
+      "--bundleEndpointCertificate",
+      options.bundle_certificate,
+      "PEM file with its certificate chain, for the profile https_web; by default it "
+      "is https_spiffe and shows spiffe://<trust domain>/spire/server");
+  command.add_option(
+      "--bundleEndpointKey", options.bundle_key, "PEM file with that certificate's key");
+}
+
 void AddRun(CLI::App& parent, const std::shared_ptr<Action>& action) {
   auto options = std::make_shared<AuthorityOptions>();
   CLI::App* command = parent.add_subcommand("run", "Run the trust authority by itself");
@@ -151,12 +204,19 @@ void AddRun(CLI::App& parent, const std::shared_ptr<Action>& action) {
       "  credence authority run -trustDomain example.org -dataDir /var/lib/credence/authority\n"
       "  credence authority run -trustDomain example.org -dataDir ~/authority -port 9081 -oidcPort "
       "9088\n"
-      "It listens on this machine only, unless -address says otherwise. SIGTERM stops it, SIGUSR2 "
-      "opens the log again.");
+      "  credence authority run -trustDomain example.org -dataDir ~/authority -bundleEndpointPort "
+      "9443\n"
+      "It listens on this machine only, unless -address and the like say otherwise. SIGTERM stops "
+      "it, SIGUSR2 opens the log again, SIGHUP reads the resources and the certificate of "
+      "the bundle endpoint again.");
   command->add_option("--trustDomain", options->trust_domain, "Name of the trust domain")
       ->required();
   command->add_option("--dataDir", options->data_dir, "Folder of its database and keys")
       ->required();
+  AddRepeatable(*command,
+                "--resources",
+                options->resources,
+                "File or folder with documents of kind Entry (repeatable)");
   command->add_option("--socketPath", options->socket, "Private socket of the operators");
   command->add_option("--address", options->address, "IP address for agents")
       ->capture_default_str();
@@ -168,6 +228,7 @@ void AddRun(CLI::App& parent, const std::shared_ptr<Action>& action) {
       ->capture_default_str();
   command->add_option("--oidcPort", options->oidc_port, "Port of the OIDC documents, 0 for none")
       ->capture_default_str();
+  AddBundleEndpointFlags(*command, *options);
   command->add_option("--caTTL", options->ca_life, "Life of a CA certificate")
       ->capture_default_str();
   command->add_option("--jwtKeyTTL", options->jwt_key_life, "Life of a JWT key")
@@ -197,8 +258,13 @@ void AddAuthorityCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
   command->require_subcommand(1);
   command->footer(
       "Examples:\n  credence authority run -trustDomain example.org -dataDir ~/authority\n"
+      "  credence authority status\n"
+      "  credence authority rotate -jwt\n"
+      "  credence authority export -dir move\n"
       "`credence up` starts one together with an agent.");
   AddRun(*command, action);
+  AddAuthorityKeyCommands(*command, action);
+  AddAuthorityExportCommand(*command, action);
 }
 
 }  // namespace credence

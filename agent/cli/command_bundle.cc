@@ -9,8 +9,8 @@
 
 #include "agent/authority/keys/issuer.h"
 #include "agent/cli/authority_flags.h"
+#include "agent/cli/bundle_input.h"
 #include "agent/cli/commands.h"
-#include "agent/cli/input.h"
 #include "agent/cli/server_output.h"
 #include "agent/cli/server_pages.h"
 #include "agent/cli/wire_types.h"
@@ -30,8 +30,6 @@ using spire::api::server::bundle::v1::ListFederatedBundlesRequest;
 using spire::api::types::Bundle;
 
 constexpr int kPageSize = 100;
-
-enum class BundleFormat { kPem, kSpiffe };
 
 struct BundleOptions {
   AuthorityFlags authority;
@@ -127,33 +125,6 @@ Result<ExitCode> List(const BundleOptions& options) {
   return ExitCode::kOk;
 }
 
-/// The bundle that a file holds. Errors: those of the file.
-Result<Bundle> ReadBundle(const std::string& path, BundleFormat format, const std::string& name) {
-  auto domain = TrustDomain::Parse(name);
-  if (!domain.ok()) {
-    return std::move(domain).error();
-  }
-  const auto text = ReadInput(path, kMaxPemBytes);
-  if (!text.ok()) {
-    return text.error();
-  }
-  const std::string place = path == "-" ? "standard input" : path;
-  if (format == BundleFormat::kSpiffe) {
-    auto bundle = ParseBundleDocument(*domain, *text);
-    return bundle.ok() ? bundle : Result<Bundle>(std::move(bundle).error().Wrap(place));
-  }
-  auto certificates = CertificatesFromPem(*text);
-  if (!certificates.ok()) {
-    return std::move(certificates).error().Wrap(place);
-  }
-  Bundle bundle;
-  bundle.set_trust_domain(name);
-  for (std::string& certificate : *certificates) {
-    bundle.add_x509_authorities()->set_asn1(std::move(certificate));
-  }
-  return bundle;
-}
-
 /// The one result of a batch of one.
 template <class Reply>
 Result<ExitCode> PresentResult(const Result<Reply>& reply,
@@ -183,7 +154,7 @@ Result<ExitCode> Set(const BundleOptions& options) {
   if (!name.ok()) {
     return std::move(name).error();
   }
-  auto bundle = ReadBundle(options.path.empty() ? "-" : options.path, options.format, *name);
+  auto bundle = ReadBundleFile(options.path.empty() ? "-" : options.path, options.format, *name);
   if (!bundle.ok()) {
     return RefuseFile(bundle.error(), options.authority.format);
   }
@@ -217,14 +188,6 @@ Result<ExitCode> Delete(const BundleOptions& options) {
                        "bundle deleted.");
 }
 
-void AddFormat(CLI::App& command, BundleFormat& format) {
-  static const std::map<std::string, BundleFormat> kFormats{{"pem", BundleFormat::kPem},
-                                                            {"spiffe", BundleFormat::kSpiffe}};
-  command.add_option("--format", format, "Form of the bundle: pem (the default) or spiffe")
-      ->transform(CLI::CheckedTransformer(kFormats, CLI::ignore_case).description(""))
-      ->option_text("pem|spiffe");
-}
-
 using Perform = Result<ExitCode> (*)(const BundleOptions&);
 
 /// Ends what a command of `bundle` adds.
@@ -244,7 +207,7 @@ void AddBundleReaders(CLI::App& bundle, const std::shared_ptr<Action>& action) {
   show->footer(
       "Examples:\n  credence bundle show >bundle.pem\n"
       "  credence bundle show -format spiffe");
-  AddFormat(*show, options->format);
+  AddBundleFormat(*show, "--format", options->format);
   Finish(*show, options, Show, action);
 
   options = std::make_shared<BundleOptions>();
@@ -253,7 +216,7 @@ void AddBundleReaders(CLI::App& bundle, const std::shared_ptr<Action>& action) {
       "Examples:\n  credence bundle list\n"
       "  credence bundle list -id spiffe://other.example -format spiffe");
   list->add_option("--id", options->id, "That of this trust domain alone");
-  AddFormat(*list, options->format);
+  AddBundleFormat(*list, "--format", options->format);
   Finish(*list, options, List, action);
 }
 
@@ -265,7 +228,7 @@ void AddBundleWriters(CLI::App& bundle, const std::shared_ptr<Action>& action) {
       "  credence bundle set -id spiffe://other.example -format spiffe <other.json");
   set->add_option("--id", options->id, "Trust domain, such as spiffe://other.example")->required();
   set->add_option("--path", options->path, "File with the bundle (default: standard input)");
-  AddFormat(*set, options->format);
+  AddBundleFormat(*set, "--format", options->format);
   Finish(*set, options, Set, action);
 
   options = std::make_shared<BundleOptions>();

@@ -1,10 +1,14 @@
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
 #include <tuple>
 #include <utility>
 
 #include <CLI/CLI.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+#include <fmt/format.h>
 
 #include "agent/cli/authority_flags.h"
 #include "agent/cli/command_entry_change.h"
@@ -14,6 +18,7 @@
 #include "agent/cli/server_pages.h"
 #include "agent/cli/wire_types.h"
 
+#include "credence/authority/v1/control.grpc.pb.h"
 #include "spire/api/server/entry/v1/entry.grpc.pb.h"
 
 namespace credence {
@@ -82,19 +87,66 @@ Result<ListEntriesResponse> Fetch(const ShowOptions& options) {
   return FetchPages(*client, &EntryStub::ListEntries, request);
 }
 
+/// The files of the entries that stand in one, by entry ID. A spire-server knows none.
+using Origins = std::map<std::string, std::string>;
+
+Result<Origins> FetchOrigins(const ShowOptions& options, const ListEntriesResponse& list) {
+  Origins origins;
+  const bool any = std::any_of(list.entries().begin(), list.entries().end(), [](const auto& entry) {
+    return entry.id().starts_with("file.");
+  });
+  if (!any) {
+    return origins;
+  }
+  const auto client = options.authority.Connect();
+  if (!client.ok()) {
+    return client.error();
+  }
+  const auto reply = client->Call(&authority::v1::Control::Stub::ListFileEntries, {});
+  if (!reply.ok()) {
+    return reply.error().code() == Code::kUnimplemented ? Result<Origins>(origins) : reply.error();
+  }
+  for (const auto& file : reply->files()) {
+    for (const std::string& id : file.entry_ids()) {
+      origins[id] = file.file();
+    }
+  }
+  return origins;
+}
+
+/// As spire-server writes the list; entries in files have an "origin" more.
+void PrintEntriesJson(const ListEntriesResponse& list, const Origins& origins) {
+  boost::json::value value = boost::json::parse(MessageJson(list));
+  for (boost::json::value& entry : value.at("entries").as_array()) {
+    const auto found = origins.find(std::string(entry.at("id").as_string()));
+    if (found != origins.end()) {
+      entry.as_object()["origin"] = found->second;
+    }
+  }
+  PrintJson(value);
+}
+
 Result<ExitCode> Show(const ShowOptions& options) {
   auto list = Fetch(options);
   if (!list.ok()) {
     return std::move(list).error();
   }
   SortEntries(*list);
+  const auto origins = FetchOrigins(options, *list);
+  if (!origins.ok()) {
+    return origins.error();
+  }
   if (options.authority.format == OutputFormat::kJson) {
-    PrintMessageJson(*list);
+    PrintEntriesJson(*list, *origins);
     return ExitCode::kOk;
   }
   PrintLine("Found " + Counted(static_cast<std::size_t>(list->entries_size()), "entry", "entries"));
   for (const auto& entry : list->entries()) {
-    PrintLine(DescribeEntry(entry));
+    const auto origin = origins->find(entry.id());
+    PrintLine(DescribeEntry(entry) +
+              (origin == origins->end()
+                   ? ""
+                   : fmt::format("{:<24}: {}\n", "Origin", Shown(origin->second))));
   }
   return ExitCode::kOk;
 }

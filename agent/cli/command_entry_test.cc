@@ -55,6 +55,37 @@ TEST_F(CommandEntryTest, CreatePrintsTheEntryAsSpireServerDoes) {
   EXPECT_EQ(made.err, "");
 }
 
+TEST_F(CommandEntryTest, AnEntryInAFileShowsWhereItComesFrom) {
+  Run({"create", "-spiffeID", "spiffe://example.org/a", "-selector", "unix:uid:1"});
+  EXPECT_THAT(Run({"show"}).out, Not(HasSubstr("Origin")));
+  Run({"create",
+       "-entryID",
+       "file.web",
+       "-spiffeID",
+       "spiffe://example.org/web",
+       "-selector",
+       "unix:uid:1"});
+  auto& file = *authority_.control.file_entries.add_files();
+  file.set_file("/etc/credence/resources/web.yaml");
+  file.add_entry_ids("file.web");
+  EXPECT_THAT(Run({"show"}).out,
+              testing::EndsWith("Selector                : unix:uid:1\n"
+                                "Origin                  : /etc/credence/resources/web.yaml\n\n"));
+  const auto shown = boost::json::parse(Run({"show", "-output", "json"}).out).at("entries");
+  EXPECT_FALSE(shown.at(0).as_object().contains("origin"));
+  EXPECT_EQ(shown.at(1).at("id"), "file.web");
+  EXPECT_EQ(shown.at(1).at("origin"), "/etc/credence/resources/web.yaml");
+}
+
+TEST_F(CommandEntryTest, ASpireServerKnowsNoFiles) {
+  FakeAuthority spire(FakeAuthorityKind::kSpire);
+  auto& entry = spire.entry.entries.emplace_back();
+  entry.set_id("file.web");
+  const auto shown = RunCommand({"entry", "show", "-socketPath", spire.socket()});
+  EXPECT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_THAT(shown.out, Not(HasSubstr("Origin")));
+}
+
 TEST_F(CommandEntryTest, EveryFieldHasItsLine) {
   const auto made = Run({"create",
                          "-entryID",

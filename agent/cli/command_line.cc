@@ -56,6 +56,7 @@ void AddCommands(CLI::App& app, const std::shared_ptr<Action>& action) {
   AddUpCommand(app, action);
   AddRunCommand(app, action);
   AddAuthorityCommand(app, action);
+  AddSetupCommand(app, action);
   AddCheckCommand(app, action);
   AddGetCommand(app, action);
   AddExecCommand(app, action);
@@ -66,6 +67,7 @@ void AddCommands(CLI::App& app, const std::shared_ptr<Action>& action) {
   AddTokenCommand(app, action);
   AddAgentCommand(app, action);
   AddBundleCommand(app, action);
+  AddFederationCommand(app, action);
   AddJwksCommand(app, action);
   AddCompletionCommand(app, action);
   AddVersionCommand(app, action);

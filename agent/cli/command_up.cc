@@ -120,6 +120,8 @@ std::vector<std::string> AuthorityArguments(const UpLayout& layout, const UpSett
           layout.authority_dir,
           "-socketPath",
           layout.authority_socket,
+          "-resources",
+          layout.resources,
           "-port",
           fmt::format("{}", settings.port),
           "-oidcPort",

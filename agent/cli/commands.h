@@ -19,6 +19,8 @@ void AddRunCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 /// The agent and a trust authority of its own, in one command.
 void AddUpCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddAuthorityCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+/// What to enter at a vendor, and the resource file of a destination.
+void AddSetupCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddCheckCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddGetCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddExecCommand(CLI::App& app, const std::shared_ptr<Action>& action);
@@ -30,6 +32,7 @@ void AddEntryCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddTokenCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddAgentCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddBundleCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+void AddFederationCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddJwksCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 /// The scripts follow what is in `app` when it runs.
 void AddCompletionCommand(CLI::App& app, const std::shared_ptr<Action>& action);

@@ -8,7 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include "agent/cli/node_alias.h"
+#include "agent/config/node_alias.h"
 #include "agent/cli/selector_flags.h"
 #include "agent/cli/wire_types.h"
 

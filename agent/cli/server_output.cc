@@ -47,14 +47,18 @@ std::string TimeText(std::int64_t unix_seconds) {
 
 }  // namespace
 
-void PrintMessageJson(const google::protobuf::Message& message) {
+std::string MessageJson(const google::protobuf::Message& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.always_print_primitive_fields = true;
   options.preserve_proto_field_names = true;
   std::string text;
   const auto written = google::protobuf::util::MessageToJsonString(message, &text, options);
   CREDENCE_CHECK(written.ok());
-  CREDENCE_CHECK(PrintJsonText(text).ok());
+  return text;
+}
+
+void PrintMessageJson(const google::protobuf::Message& message) {
+  CREDENCE_CHECK(PrintJsonText(MessageJson(message)).ok());
 }
 
 Result<void> PrintJsonText(const std::string& text) {

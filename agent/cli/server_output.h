@@ -15,6 +15,7 @@ namespace credence {
 
 /// JSON as spire-server writes it: the names of the proto file, every field, 64-bit numbers as
 /// text, bytes in base64.
+std::string MessageJson(const google::protobuf::Message& message);
 void PrintMessageJson(const google::protobuf::Message& message);
 
 /// A JSON text that we made, indented. Errors: kInternal if it is none.

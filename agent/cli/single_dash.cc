@@ -9,8 +9,17 @@ namespace credence {
 namespace {
 
 /// The commands that take the flags of spire-agent or spire-server.
-constexpr std::string_view kSpireCommands[] = {
-    "run", "check", "up", "authority", "entry", "token", "agent", "bundle", "jwks"};
+constexpr std::string_view kSpireCommands[] = {"run",
+                                               "setup",
+                                               "check",
+                                               "up",
+                                               "authority",
+                                               "entry",
+                                               "token",
+                                               "agent",
+                                               "bundle",
+                                               "federation",
+                                               "jwks"};
 
 }  // namespace
 

@@ -13,8 +13,98 @@ namespace {
 constexpr std::size_t kMaxSettings = 200;
 /// Less is used up on the way to the vendor and back.
 constexpr auto kLeastMaxTtl = std::chrono::seconds(10);
+constexpr std::size_t kMaxName = 63;
+constexpr std::size_t kMaxOwner = 256;
+
+bool IsNameByte(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+/// [a-z0-9]([a-z0-9-]*[a-z0-9])?, at most 63 bytes.
+bool IsResourceName(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxName && IsNameByte(name.front()) &&
+         IsNameByte(name.back()) &&
+         std::all_of(name.begin(), name.end(), [](char c) { return IsNameByte(c) || c == '-'; });
+}
 
 }  // namespace
+
+bool IsBlank(std::string_view yaml) {
+  return yaml.find_first_not_of(" \t\r\n") == std::string_view::npos;
+}
+
+std::string_view PeekText(const Value& object, std::string_view key) {
+  for (const Entry& entry : object.entries) {
+    if (entry.key == key) {
+      return entry.value.text;
+    }
+  }
+  return "";
+}
+
+std::string DocumentTitle(const Value& document, std::string_view kind) {
+  for (const Entry& entry : document.entries) {
+    if (entry.key == "metadata") {
+      const std::string_view name = PeekText(entry.value, "name");
+      if (IsResourceName(name)) {
+        return fmt::format("{} {}: ", kind, name);
+      }
+    }
+  }
+  return fmt::format("{}: ", kind);
+}
+
+void CheckApiVersion(Section& top) {
+  const auto version = top.Text("apiVersion");
+  if (!version) {
+    top.Missing("apiVersion", "credence/v1");
+  } else if (version->value != "credence/v1") {
+    top.Add(version->place, fmt::format("expected credence/v1, found {}", Quoted(version->value)));
+  }
+}
+
+std::optional<Setting<std::string>> ReadName(Section& metadata, std::string_view example) {
+  auto name = metadata.Text("name");
+  if (!name) {
+    metadata.Missing("name", fmt::format("a name such as {}", example));
+    return std::nullopt;
+  }
+  if (!IsResourceName(name->value)) {
+    metadata.Add(
+        name->place,
+        fmt::format("expected up to {} lower-case letters, digits and inner dashes, found {}",
+                    kMaxName,
+                    Quoted(name->value)));
+    return std::nullopt;
+  }
+  return name;
+}
+
+std::string ReadOwner(Section& metadata) {
+  const auto owner = metadata.Text("owner");
+  if (!owner) {
+    return "";
+  }
+  if (owner->value.size() > kMaxOwner) {
+    metadata.Add(owner->place, fmt::format("expected at most {} bytes", kMaxOwner));
+  }
+  return owner->value;
+}
+
+std::optional<WallTime> ReadExpires(Section& metadata) {
+  const auto text = metadata.Text("expires");
+  if (!text) {
+    return std::nullopt;
+  }
+  const auto time = ParseTime(text->value);
+  if (time.ok()) {
+    return *time;
+  }
+  metadata.Add(text->place,
+               fmt::format("expected a date 2027-03-01 or a time 2027-03-01T12:00:00Z, found {}",
+                           Quoted(text->value)));
+  return std::nullopt;
+}
 
 std::optional<std::chrono::milliseconds> ReadMaxTtl(Section& spec) {
   const auto ttl = spec.Duration("max_ttl");

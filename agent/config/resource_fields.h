@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -10,6 +11,19 @@
 
 /// Readers of single fields of resource documents. Each records its own mistakes.
 namespace credence {
+
+/// Nothing but blanks: what a full disk or a copy under way leaves of a file.
+bool IsBlank(std::string_view yaml);
+/// The text at `key` of an object, without any check.
+std::string_view PeekText(const Value& object, std::string_view key);
+/// "Grant kv-reader: ", the start of every message about a document.
+std::string DocumentTitle(const Value& document, std::string_view kind);
+/// The one version there is.
+void CheckApiVersion(Section& top);
+/// The required name: up to 63 lower-case letters, digits and inner dashes.
+std::optional<Setting<std::string>> ReadName(Section& metadata, std::string_view example);
+std::string ReadOwner(Section& metadata);
+std::optional<WallTime> ReadExpires(Section& metadata);
 
 /// The required object at `key`; nullopt when it is missing.
 std::optional<Section> RequiredBlock(Section& section,

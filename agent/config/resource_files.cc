@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -65,6 +66,31 @@ Result<std::string> ReadResourceFile(const std::string& path) {
   // Nobody else can put another file here between the check and the reading: the way is closed to
   // them.
   return ReadFile(path, kMaxYamlBytes);
+}
+
+void ReadResourceFiles(
+    const std::vector<std::string>& paths,
+    const std::function<void(const std::string& file, Result<std::string> text)>& take) {
+  std::set<std::string> read;
+  for (const std::string& path : paths) {
+    const auto files = ListResourceFiles(path);
+    if (!files.ok()) {
+      take(path, files.error());
+      continue;
+    }
+    for (const std::string& file : *files) {
+      // Named twice, as a file and by its folder.
+      if (!read.insert(file).second) {
+        continue;
+      }
+      if (read.size() > kMaxResourceFiles) {
+        take(path,
+             Error(Code::kOutOfRange, fmt::format("more than {} files in all", kMaxResourceFiles)));
+        return;
+      }
+      take(file, ReadResourceFile(file));
+    }
+  }
 }
 
 }  // namespace credence

@@ -10,51 +10,6 @@
 #include "agent/config/yaml_document.h"
 
 namespace credence {
-namespace {
-
-constexpr std::size_t kMaxName = 63;
-constexpr std::size_t kMaxOwner = 256;
-
-bool IsNameByte(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-/// [a-z0-9]([a-z0-9-]*[a-z0-9])?, at most 63 bytes.
-bool IsResourceName(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxName && IsNameByte(name.front()) &&
-         IsNameByte(name.back()) &&
-         std::all_of(name.begin(), name.end(), [](char c) { return IsNameByte(c) || c == '-'; });
-}
-
-bool IsBlank(std::string_view yaml) {
-  return yaml.find_first_not_of(" \t\r\n") == std::string_view::npos;
-}
-
-/// The text at `key` of an object, without any check.
-std::string_view PeekText(const Value& object, std::string_view key) {
-  for (const Entry& entry : object.entries) {
-    if (entry.key == key) {
-      return entry.value.text;
-    }
-  }
-  return "";
-}
-
-/// "Grant kv-reader: ", the start of every message about a document.
-std::string Title(const Value& document, std::string_view kind) {
-  for (const Entry& entry : document.entries) {
-    if (entry.key == "metadata") {
-      const std::string_view name = PeekText(entry.value, "name");
-      if (IsResourceName(name)) {
-        return fmt::format("{} {}: ", kind, name);
-      }
-    }
-  }
-  return fmt::format("{}: ", kind);
-}
-
-}  // namespace
-
 void ResourceReader::Refuse(const std::string& file, std::string message) {
   incomplete_ = true;
   files_.emplace_back(file).Add({}, std::move(message));
@@ -84,8 +39,12 @@ void ResourceReader::ReadDocument(const Value& document, Mistakes& mistakes) {
   }
   const std::string_view kind_text = PeekText(document, "kind");
   const bool destination = kind_text == "Destination";
+  if (kind_text == "Entry") {
+    // The authority's.
+    return;
+  }
   const bool known = destination || kind_text == "Grant";
-  Section top(document, known ? Title(document, kind_text) : "", Typing::kExact, mistakes);
+  Section top(document, known ? DocumentTitle(document, kind_text) : "", Typing::kExact, mistakes);
   const auto kind = top.Text("kind");
   if (!kind) {
     top.Missing("kind", "Destination or Grant");
@@ -98,12 +57,7 @@ void ResourceReader::ReadDocument(const Value& document, Mistakes& mistakes) {
                         DidYouMean(kind->value, {"Destination", "Grant"})));
     return;
   }
-  const auto version = top.Text("apiVersion");
-  if (!version) {
-    top.Missing("apiVersion", "credence/v1");
-  } else if (version->value != "credence/v1") {
-    top.Add(version->place, fmt::format("expected credence/v1, found {}", Quoted(version->value)));
-  }
+  CheckApiVersion(top);
   const ResourceOrigin origin{mistakes.file(), document.at.line};
   if (destination) {
     ReadDestination(top, origin, mistakes);
@@ -122,26 +76,12 @@ ResourceReader::Metadata ResourceReader::ReadMetadata(Section& top,
   if (!metadata) {
     return read;
   }
-  const auto name = metadata->Text("name");
-  if (!name) {
-    metadata->Missing("name", "a name such as kv-reader");
-  } else if (!IsResourceName(name->value)) {
-    metadata->Add(
-        name->place,
-        fmt::format("expected up to {} lower-case letters, digits and inner dashes, found {}",
-                    kMaxName,
-                    Quoted(name->value)));
-  } else {
+  if (const auto name = ReadName(*metadata, "kv-reader")) {
     read.name = name->value;
     auto& named = kind == Kind::kDestination ? destinations_ : grants_;
     named.push_back(Named{name->value, name->place, origin, &mistakes});
   }
-  if (const auto owner = metadata->Text("owner")) {
-    read.owner = owner->value;
-    if (owner->value.size() > kMaxOwner) {
-      metadata->Add(owner->place, fmt::format("expected at most {} bytes", kMaxOwner));
-    }
-  }
+  read.owner = ReadOwner(*metadata);
   if (kind == Kind::kDestination) {
     if (const auto text = metadata->Text("sensitivity")) {
       static const std::map<std::string, Sensitivity, std::less<>> kWords = {
@@ -156,16 +96,8 @@ ResourceReader::Metadata ResourceReader::ReadMetadata(Section& top,
         read.sensitivity = word->second;
       }
     }
-  } else if (const auto text = metadata->Text("expires")) {
-    const auto time = ParseTime(text->value);
-    if (time.ok()) {
-      read.expires = *time;
-    } else {
-      metadata->Add(
-          text->place,
-          fmt::format("expected a date 2027-03-01 or a time 2027-03-01T12:00:00Z, found {}",
-                      Quoted(text->value)));
-    }
+  } else {
+    read.expires = ReadExpires(*metadata);
   }
   metadata->Finish();
   return read;

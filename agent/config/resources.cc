@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "agent/config/resource_files.h"
 #include "agent/config/resource_reader.h"
 
@@ -23,31 +21,13 @@ const DestinationResource* Resources::FindDestination(std::string_view name) con
 
 ResourcesOutcome LoadResources(const std::vector<std::string>& paths, const AdapterList& adapters) {
   ResourceReader reader(adapters);
-  std::vector<std::string> read;
-  for (const std::string& path : paths) {
-    const auto files = ListResourceFiles(path);
-    if (!files.ok()) {
-      reader.Refuse(path, files.error().message());
-      continue;
+  ReadResourceFiles(paths, [&reader](const std::string& file, Result<std::string> text) {
+    if (text.ok()) {
+      reader.Read(*text, file);
+    } else {
+      reader.Refuse(file, text.error().message());
     }
-    for (const std::string& file : *files) {
-      // Named twice, as a file and by its folder.
-      if (std::find(read.begin(), read.end(), file) != read.end()) {
-        continue;
-      }
-      read.push_back(file);
-      if (read.size() > kMaxResourceFiles) {
-        reader.Refuse(path, fmt::format("more than {} files in all", kMaxResourceFiles));
-        return reader.Finish();
-      }
-      const auto text = ReadResourceFile(file);
-      if (text.ok()) {
-        reader.Read(*text, file);
-      } else {
-        reader.Refuse(file, text.error().message());
-      }
-    }
-  }
+  });
   return reader.Finish();
 }
 

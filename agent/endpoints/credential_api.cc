@@ -3,6 +3,8 @@
 #include <optional>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "agent/endpoints/call_support.h"
 #include "agent/endpoints/requests.h"
 #include "base/core/log.h"
@@ -14,6 +16,7 @@ namespace credence {
 namespace {
 
 constexpr std::chrono::seconds kAttestTimeout{10};
+constexpr int kMaxIdentitiesShown = 20;
 constexpr std::string_view kService = "/credence.credential.v1.CredentialAPI/";
 
 std::int64_t SecondsOrZero(WallTime time) {
@@ -81,6 +84,25 @@ Result<SharedSecret> ToMessage(const BrokerAnswer& answer, const std::string& de
   return message;
 }
 
+/// What a caller who may use the destination is told of it.
+void FillAllowance(const Allowance& allowance, credential::v1::CheckDestinationResponse& out) {
+  const DestinationResource& destination = *allowance.destination;
+  out.set_adapter(destination.adapter);
+  out.set_origin(fmt::format("{}:{}", destination.origin.file, destination.origin.line));
+  out.set_grant(allowance.grant->name);
+  out.set_spiffe_id(allowance.identity.id.text());
+  out.set_grant_expires_at(allowance.grant->expires ? ToUnixSeconds(*allowance.grant->expires) : 0);
+  const SvidNeeds& needs = destination.target->svid_needs();
+  out.mutable_audience()->Add(needs.audience.begin(), needs.audience.end());
+  out.set_max_svid_bytes(needs.max_bytes);
+  out.set_max_svid_lifetime_seconds(needs.max_lifetime.count());
+  out.mutable_svid_algorithms()->Add(needs.algorithms.begin(), needs.algorithms.end());
+  out.set_issuer_required(needs.issuer_required);
+  const DestinationAddress address = destination.target->address();
+  out.set_url(address.origin);
+  out.set_ca_file(address.ca_file);
+}
+
 }  // namespace
 
 CredentialApi::CredentialApi(WorkloadAttestation& attestation,
@@ -103,6 +125,7 @@ void CredentialApi::Register(h2::Server& server) {
   };
   unary("GetCredential", &CredentialApi::GetCredential);
   unary("ListDestinations", &CredentialApi::ListDestinations);
+  unary("CheckDestination", &CredentialApi::CheckDestination);
   unary("GetStatus", &CredentialApi::GetStatus);
 }
 
@@ -193,6 +216,54 @@ Task<h2::UnaryReply> CredentialApi::ListDestinations(std::shared_ptr<h2::ServerC
     }
     summary.set_grant_expires_at(allowance.grant->expires ? ToUnixSeconds(*allowance.grant->expires)
                                                           : 0);
+  }
+  co_return Serialize(response);
+}
+
+Task<h2::UnaryReply> CredentialApi::CheckDestination(std::shared_ptr<h2::ServerCall> call,
+                                                     std::string bytes) {
+  if (auto header = CheckSecurityHeader(*call); !header.ok()) {
+    co_return header.error();
+  }
+  credential::v1::CheckDestinationRequest request;
+  if (auto parsed = ParseRequest(bytes, request); !parsed.ok()) {
+    co_return parsed.error();
+  }
+  credential::v1::GetCredentialRequest wanted;
+  wanted.set_destination(request.destination());
+  wanted.set_spiffe_id(request.spiffe_id());
+  auto asked = ToQuery(wanted, call->deadline());
+  if (!asked.ok()) {
+    co_return std::move(asked).error();
+  }
+  auto attested = co_await attestation_.Attest(
+      call->caller(), call->deadline().Earlier(Deadline::After(kAttestTimeout)));
+  if (!attested.ok()) {
+    co_return AttestationError(attested.error());
+  }
+  if (auto synced = CheckSynced(); !synced.ok()) {
+    co_return synced.error();
+  }
+  PolicyQuery query;
+  query.destination = asked->destination;
+  query.spiffe_id = asked->spiffe_id;
+  query.identities = IdentitiesOf(attested->selectors);
+  query.selectors = std::move(attested->selectors);
+  query.assurance = attested->process.assurance;
+  query.uid = attested->process.uid;
+  credential::v1::CheckDestinationResponse response;
+  for (const HeldIdentity& identity : query.identities) {
+    if (response.spiffe_ids_size() < kMaxIdentitiesShown) {
+      response.add_spiffe_ids(identity.id.text());
+    }
+  }
+  const Decision decision = broker_.Preview(query);
+  response.set_found(decision.allowed || decision.refusal.code != Code::kNotFound);
+  if (decision.allowed) {
+    FillAllowance(*decision.allowed, response);
+  } else {
+    response.mutable_refusal()->set_fact(decision.refusal.reason);
+    response.mutable_refusal()->set_fix(decision.refusal.fix);
   }
   co_return Serialize(response);
 }

@@ -30,6 +30,7 @@ class CredentialApi {
   /// The methods themselves; Register makes them answer on the wire.
   Task<h2::UnaryReply> GetCredential(std::shared_ptr<h2::ServerCall> call, std::string bytes);
   Task<h2::UnaryReply> ListDestinations(std::shared_ptr<h2::ServerCall> call, std::string bytes);
+  Task<h2::UnaryReply> CheckDestination(std::shared_ptr<h2::ServerCall> call, std::string bytes);
   Task<h2::UnaryReply> GetStatus(std::shared_ptr<h2::ServerCall> call, std::string bytes);
 
  private:

@@ -58,6 +58,11 @@ class CredentialApiTest : public BrokerFixture {
   h2::UnaryReply List() {
     return Ask(&CredentialApi::ListDestinations, credential::v1::ListDestinationsRequest());
   }
+  h2::UnaryReply CheckOf(const std::string& destination) {
+    credential::v1::CheckDestinationRequest request;
+    request.set_destination(destination);
+    return Ask(&CredentialApi::CheckDestination, request);
+  }
   h2::UnaryReply GetKv() {
     credential::v1::GetCredentialRequest request;
     request.set_destination("kv");
@@ -75,7 +80,7 @@ class CredentialApiTest : public BrokerFixture {
 };
 
 TEST_F(CredentialApiTest, BeforeTheFirstSyncNobodyIsToldThatTheyMayHaveNothing) {
-  for (const h2::UnaryReply& reply : {List(), GetKv()}) {
+  for (const h2::UnaryReply& reply : {List(), GetKv(), CheckOf("kv")}) {
     EXPECT_EQ(reply.status.code, Code::kUnavailable);
     EXPECT_THAT(reply.status.message, HasSubstr("starting"));
   }
@@ -99,6 +104,37 @@ TEST_F(CredentialApiTest, HandsOutACredential) {
   const auto answer = ParseAs<credential::v1::GetCredentialResponse>(reply.message);
   EXPECT_EQ(answer.fields().at("token"), "secret-1");
   EXPECT_EQ(answer.spiffe_id(), "spiffe://example.org/web");
+}
+
+TEST_F(CredentialApiTest, ACheckTellsWhatTheDestinationNeedsAndAsksNobody) {
+  Sync();
+  const h2::UnaryReply reply = CheckOf("kv");
+  ASSERT_EQ(reply.status.code, Code::kOk) << reply.status.message;
+  const auto facts = ParseAs<credential::v1::CheckDestinationResponse>(reply.message);
+  EXPECT_TRUE(facts.found());
+  EXPECT_FALSE(facts.has_refusal());
+  EXPECT_THAT(facts.spiffe_ids(), testing::ElementsAre("spiffe://example.org/web"));
+  EXPECT_EQ(facts.grant(), "web-to-kv");
+  EXPECT_EQ(facts.spiffe_id(), "spiffe://example.org/web");
+  EXPECT_THAT(facts.audience(), testing::ElementsAre("vendor"));
+  EXPECT_EQ(facts.max_svid_bytes(), 100U);
+  EXPECT_EQ(facts.max_svid_lifetime_seconds(), 300);
+  EXPECT_EQ(kv_->exchanges, 0);
+}
+
+TEST_F(CredentialApiTest, ACheckSaysWhatIsMissingAndNothingElse) {
+  resources_.grants.clear();
+  Reload();
+  Sync();
+  const auto ungranted = ParseAs<credential::v1::CheckDestinationResponse>(CheckOf("kv").message);
+  EXPECT_TRUE(ungranted.found());
+  EXPECT_THAT(ungranted.refusal().fact(), HasSubstr("no grant gives \"kv\""));
+  EXPECT_THAT(ungranted.refusal().fix(), HasSubstr("add a Grant"));
+  EXPECT_THAT(ungranted.audience(), testing::IsEmpty());
+  EXPECT_EQ(ungranted.origin(), "");
+  const auto unknown = ParseAs<credential::v1::CheckDestinationResponse>(CheckOf("nope").message);
+  EXPECT_FALSE(unknown.found());
+  EXPECT_EQ(CheckOf("").status.code, Code::kInvalidArgument);
 }
 
 TEST_F(CredentialApiTest, StatusNamesTheAssuranceOfThisKernel) {

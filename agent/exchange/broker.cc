@@ -346,6 +346,10 @@ std::vector<Allowance> Broker::Core::List(const PolicyQuery& query) const {
   return ListAllowed(Current(), query, Context());
 }
 
+Decision Broker::Core::Preview(const PolicyQuery& query) const {
+  return Decide(Current(), query, Context());
+}
+
 Broker::Broker(asio::any_io_executor executor,
                const Clock& clock,
                Watch<SharedResources>& resources,
@@ -375,6 +379,10 @@ Task<BrokerAnswer> Broker::Get(CredentialQuery query) {
 
 std::vector<Allowance> Broker::List(const PolicyQuery& query) const {
   return core_->List(query);
+}
+
+Decision Broker::Preview(const PolicyQuery& query) const {
+  return core_->Preview(query);
 }
 
 std::size_t Broker::size() const {

@@ -117,6 +117,9 @@ class Broker {
   /// before suspending.
   std::vector<Allowance> List(const PolicyQuery& query) const;
 
+  /// What Get would decide now; it is not written down. The pointers are as those of List.
+  Decision Preview(const PolicyQuery& query) const;
+
   /// Credentials held now.
   std::size_t size() const;
 

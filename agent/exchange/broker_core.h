@@ -30,6 +30,7 @@ class Broker::Core {
   void SetAgentId(std::string agent_id) { agent_id_ = std::move(agent_id); }
   Task<BrokerAnswer> Get(CredentialQuery query);
   std::vector<Allowance> List(const PolicyQuery& query) const;
+  Decision Preview(const PolicyQuery& query) const;
   std::size_t size() const { return cache_.credentials(); }
 
  private:

@@ -108,6 +108,18 @@ struct SvidNeeds {
   std::size_t max_bytes = 16384;
   /// Longest exp - iat that the destination accepts.
   std::chrono::seconds max_lifetime{3600};
+  /// Signature algorithms that the destination accepts, such as ES256; empty for any.
+  std::vector<std::string> algorithms{};
+  /// A token without `iss` is refused.
+  bool issuer_required = false;
+};
+
+/// Where a destination is, for those who check the way to it.
+struct DestinationAddress {
+  /// "https://host[:port]"; "" if the adapter does not say.
+  std::string origin;
+  /// PEM file with the only roots trusted there; "" for those of the system.
+  std::string ca_file;
 };
 
 /// One configured destination: an adapter with its settings. Stateless; calls may overlap.
@@ -119,6 +131,8 @@ class Destination {
 
   /// Parameter names a request may carry. Others are refused before an SVID is fetched.
   virtual const std::vector<std::string>& parameters() const = 0;
+
+  virtual DestinationAddress address() const { return {}; }
 
   /// Trades `svid`, which must be fresh and is used for this attempt only, for a credential. Never
   /// retries.
@@ -136,6 +150,42 @@ class Destination {
   virtual Task<Result<void>> Revoke(SharedCredential credential, Deadline deadline) = 0;
 };
 
+/// What an operator may write for one setting of a destination.
+struct SettingInfo {
+  std::string name;
+  bool required = false;
+  std::optional<std::string> default_value;
+  /// What a value has to be, in words.
+  std::string expected;
+  /// What has to be entered at the vendor depends on it, so it must be known before.
+  bool in_setup = false;
+  /// Few need to give it.
+  bool rare = false;
+};
+
+/// What there is to tell a vendor about one workload.
+struct SetupFacts {
+  /// metadata.name of the destination.
+  std::string destination;
+  /// The SPIFFE ID and its trust domain.
+  std::string subject;
+  std::string trust_domain;
+  /// The `iss` of the JWT-SVIDs.
+  std::string issuer;
+  /// The JWT keys of the trust domain as a JWK Set, the array in it, and the same keys in PEM,
+  /// joined by commas. "" when they are not known.
+  std::string jwks;
+  std::string jwk_array;
+  std::string keys_pem;
+};
+
+/// What an operator enters at the vendor so that it trusts a workload.
+struct SetupText {
+  std::vector<std::string> audience;
+  /// Text and commands for a shell, to be read and pasted as they are.
+  std::vector<std::string> lines;
+};
+
 /// A kind of destination: "anthropic", "openbao".
 class DestinationAdapter {
  public:
@@ -146,6 +196,15 @@ class DestinationAdapter {
   /// Checks settings and makes a destination. Errors: kInvalidArgument with all mistakes at once,
   /// one a line, each starting with the name of the setting: "address: expected an https URL".
   virtual Result<std::unique_ptr<Destination>> Configure(const Settings& settings) const = 0;
+
+  /// In the order in which an operator is asked for them; empty if the adapter does not say.
+  virtual std::vector<SettingInfo> settings() const { return {}; }
+
+  /// What to enter at the vendor. Of `settings` only those marked in_setup matter. Errors:
+  /// kInvalidArgument as Configure.
+  virtual Result<SetupText> Setup(const Settings& /*settings*/, const SetupFacts& /*facts*/) const {
+    return SetupText{};
+  }
 };
 
 }  // namespace credence

@@ -7,8 +7,8 @@ import re
 LAYERS = [
     "proto", "base/core", "base/process", "base/spiffe", "base/crypto", "base/svid", "base/http", "base/h2", "base/rpc",
     "plugins/contract", "plugins/destinations", "plugins/keymanager", "attestors",
-    "agent/config", "agent/upstream", "agent/authority/state", "agent/authority/keys", "agent/authority/services",
-    "agent/authority/web", "agent/attestation", "agent/identity", "agent/exchange", "agent/governance",
+    "agent/config", "agent/upstream", "agent/authority/state", "agent/authority/keys", "agent/authority/web",
+    "agent/authority/services", "agent/attestation", "agent/identity", "agent/exchange", "agent/governance",
     "agent/endpoints", "agent/app", "agent/cli", "tests", "examples",
 ]
 # Pairs that are in order by the list but must not know each other: client and server sides are separate houses.

@@ -252,6 +252,25 @@ TEST_F(KeyRotationTest, PreparingIsDoneOnce) {
   EXPECT_EQ(next_, hours(13));
 }
 
+TEST_F(KeyRotationTest, APreparedKeyIsActivatedAndTheOneBeforeTaintedOnce) {
+  At(hours(12));
+  const std::string before = keys_->Active(SigningKeyRecord::X509).record.id();
+  ASSERT_NE(keys_->Prepared(SigningKeyRecord::X509), nullptr);
+  EXPECT_EQ(keys_->Prepared(SigningKeyRecord::JWT), nullptr);
+  const SigningKey prepared = *keys_->Prepared(SigningKeyRecord::X509);
+  EXPECT_EQ(KnownEverywhereAt(prepared), Start() + hours(12) + minutes(1));
+  EXPECT_FALSE(ActivatePreparedKey(keys_, "none", "").has_value());
+  const auto activated = ActivatePreparedKey(keys_, prepared.record.id(), "");
+  ASSERT_TRUE(activated.has_value());
+  Store(*activated);
+  EXPECT_EQ(States(), "A:o B:a");
+  const auto tainted = ActivatePreparedKey(keys_, prepared.record.id(), before);
+  ASSERT_TRUE(tainted.has_value());
+  Store(*tainted);
+  EXPECT_EQ(States(), "A:o! B:a") << "it was activated otherwise, and is tainted all the same";
+  EXPECT_FALSE(ActivatePreparedKey(keys_, prepared.record.id(), before).has_value());
+}
+
 TEST_F(KeyRotationTest, KindsRotateApart) {
   const std::string jwt = keys_->Active(SigningKeyRecord::JWT).record.id();
   const auto rotated =

@@ -20,8 +20,7 @@ using std::chrono::seconds;
 
 constexpr std::array<SigningKeyRecord::Kind, 2> kKinds = {SigningKeyRecord::X509,
                                                           SigningKeyRecord::JWT};
-/// How long a key that is made late is published before it signs: many times what agents take to
-/// ask for the bundle.
+/// How long a key is published before it signs, unless the one before has failed.
 constexpr seconds kLongestSettling{60};
 
 WallTime StartOf(const SigningKey& key) {
@@ -44,9 +43,6 @@ bool Works(const SigningKey& key, WallTime now) {
 }
 bool IsFit(const SigningKey& key, WallTime now) {
   return Works(key, now) && now < LastSixthOf(key);
-}
-WallTime SettledAt(const SigningKey& key) {
-  return StartOf(key) + std::min(kLongestSettling, LifeOf(key) / 12);
 }
 
 /// The first key of that kind and state; nullptr if there is none.
@@ -108,7 +104,7 @@ void Activate(SigningKey& key, Keys& keys) {
 /// When the PREPARED key is to take over. One that was made with a shorter life than the active
 /// key's does not wait until it is old itself.
 WallTime TakeOverAt(const SigningKey& active, const SigningKey& prepared) {
-  return std::max(SettledAt(prepared), std::min(LastSixthOf(active), HalfOf(prepared)));
+  return std::max(KnownEverywhereAt(prepared), std::min(LastSixthOf(active), HalfOf(prepared)));
 }
 
 /// Sees to it that a fit key is ACTIVE, or will be as soon as it is known everywhere.
@@ -136,7 +132,7 @@ Result<void> ReplaceActive(const SigningKeyOptions& options,
     successor = *made;
   }
   const bool is_new = successor->record.state() == SigningKeyRecord::PREPARED;
-  if (!works || !is_new || SettledAt(*successor) <= now) {
+  if (!works || !is_new || KnownEverywhereAt(*successor) <= now) {
     Activate(*successor, keys);
   }
   return Ok();
@@ -225,6 +221,17 @@ const SigningKey& SigningKeySet::Active(SigningKeyRecord::Kind kind) const {
   });
   CREDENCE_CHECK(found != keys.end());
   return *found;
+}
+
+const SigningKey* SigningKeySet::Prepared(SigningKeyRecord::Kind kind) const {
+  const auto found = std::ranges::find_if(keys, [kind](const SigningKey& key) {
+    return key.record.kind() == kind && key.record.state() == SigningKeyRecord::PREPARED;
+  });
+  return found == keys.end() ? nullptr : &*found;
+}
+
+WallTime KnownEverywhereAt(const SigningKey& key) {
+  return StartOf(key) + std::min(kLongestSettling, LifeOf(key) / 12);
 }
 
 Result<SharedSigningKeys> LoadSigningKeys(const SigningKeyOptions& options,
@@ -327,6 +334,22 @@ Result<SigningKeysUpdate> RotateSigningKey(const SigningKeyOptions& options,
   }
   Activate(*successor, rotated);
   return UpdateOf(keys->keys, std::move(rotated));
+}
+
+std::optional<SigningKeysUpdate> ActivatePreparedKey(const SharedSigningKeys& keys,
+                                                     const std::string& successor,
+                                                     const std::string& tainted) {
+  Keys activated = keys->keys;
+  for (SigningKey& key : activated) {
+    if (key.record.id() == successor && key.record.state() == SigningKeyRecord::PREPARED) {
+      Activate(key, activated);
+    }
+    if (key.record.id() == tainted) {
+      key.record.set_tainted(true);
+    }
+  }
+  SigningKeysUpdate update = UpdateOf(keys->keys, std::move(activated));
+  return update.changes.empty() ? std::nullopt : std::optional(std::move(update));
 }
 
 Result<void> RemoveStrayKeyFiles(const SigningKeyOptions& options, const SigningKeySet& keys) {

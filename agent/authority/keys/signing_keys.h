@@ -52,6 +52,8 @@ struct SigningKeySet {
   std::vector<SigningKey> keys;
 
   const SigningKey& Active(authority::v1::SigningKeyRecord::Kind kind) const;
+  /// nullptr if there is none.
+  const SigningKey* Prepared(authority::v1::SigningKeyRecord::Kind kind) const;
 };
 using SharedSigningKeys = std::shared_ptr<const SigningKeySet>;
 
@@ -62,6 +64,10 @@ inline constexpr std::chrono::hours kKeptAfterEnd{24};
 inline constexpr std::chrono::seconds kBackdate{10};
 /// Most keys of one kind, however often somebody rotates.
 inline constexpr std::size_t kMaxSigningKeys = 256;
+
+/// When a key has been published for long enough that it is known everywhere: many times what
+/// agents take to ask for the bundle.
+WallTime KnownEverywhereAt(const SigningKey& key);
 
 /// How long keys live.
 struct SigningKeyOptions {
@@ -125,6 +131,13 @@ Result<SigningKeysUpdate> RotateSigningKey(const SigningKeyOptions& options,
                                            authority::v1::SigningKeyRecord::Kind kind,
                                            bool taint,
                                            WallTime now);
+
+/// The end of a rotation that was prepared: the key `successor` becomes ACTIVE if it is still
+/// PREPARED, and the key `tainted` ("" for none) is tainted if it is still there. nullopt when
+/// there is nothing to do. Does not block.
+std::optional<SigningKeysUpdate> ActivatePreparedKey(const SharedSigningKeys& keys,
+                                                     const std::string& successor,
+                                                     const std::string& tainted);
 
 /// Removes the key files (and what a crash left of writing one) that no key of `keys` has; other
 /// files are none of its business. Only while nothing else makes keys. Errors: as CodeFromErrno.

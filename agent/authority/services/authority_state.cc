@@ -21,9 +21,6 @@ constexpr std::string_view kSequenceFact = "bundle_sequence";
 /// How often agents should look for a new bundle.
 constexpr std::chrono::seconds kRefreshHint{300};
 constexpr std::chrono::minutes kForgetInterval{1};
-/// Never longer between looks at the schedule, so that a clock that jumped shows.
-constexpr std::chrono::minutes kLongestRotationWait{10};
-constexpr std::chrono::seconds kRotationRetry{10};
 /// Plans that wait for the disk; more callers than this are told to come again.
 constexpr std::size_t kMaxJobs = 1024;
 
@@ -31,18 +28,6 @@ Error Damaged(std::string_view what, std::string_view key) {
   return Error(Code::kDataLoss,
                fmt::format("the authority's database holds a damaged {} \"{:.80}\"", what, key));
 }
-
-/// A flag that falls when the scope ends, however it ends.
-class RestoreOnExit {
- public:
-  explicit RestoreOnExit(bool& flag) : flag_(flag) {}
-  ~RestoreOnExit() { flag_ = false; }
-  RestoreOnExit(const RestoreOnExit&) = delete;
-  RestoreOnExit& operator=(const RestoreOnExit&) = delete;
-
- private:
-  bool& flag_;
-};
 
 /// One message for each row.
 template <class Message, class Take>
@@ -75,7 +60,8 @@ AuthorityState::Planner PlanToForget(std::int64_t now) {
     std::vector<std::string> tokens;
     AuthorityState::Plan plan;
     for (const auto& [id, entry] : tables.entries.all()) {
-      if (entry->expires_at() != 0 && entry->expires_at() <= now) {
+      if (entry->expires_at() != 0 && entry->expires_at() <= now &&
+          !tables.file_entries.contains(id)) {
         entries.push_back(id);
         plan.changes.push_back({Table::kEntries, id, std::nullopt});
       }
@@ -245,6 +231,17 @@ Task<Result<void>> AuthorityState::Write(Planner plan) {
   co_return job->outcome;
 }
 
+void AuthorityState::ReplaceFileEntries(const EntrySet& entries,
+                                        std::map<std::string, std::string, std::less<>> files) {
+  for (const auto& [id, file] : tables_.file_entries) {
+    tables_.entries.Erase(id);
+  }
+  for (const auto& [id, entry] : entries.all()) {
+    tables_.entries.Put(entry);
+  }
+  tables_.file_entries = std::move(files);
+}
+
 Task<void> AuthorityState::WriteJobs() {
   std::uint64_t seen = 0;
   while (true) {
@@ -295,65 +292,6 @@ AuthorityState::Planner AuthorityState::PlanOf(SigningKeysUpdate update, SharedS
         {Table::kFacts, std::string(kSequenceFact), fmt::format("{}", sequence)});
     return plan;
   };
-}
-
-Task<Result<void>> AuthorityState::RotateKey(SigningKeyRecord::Kind kind, bool taint) {
-  if (std::exchange(rotating_, true)) {
-    co_return Error(Code::kAborted, "signing keys are being rotated; try again");
-  }
-  const RestoreOnExit restore(rotating_);
-  SharedSigningKeys before = keys_.value();
-  auto rotate = [options = options_.keys, before, kind, taint, now = clock_.Now()] {
-    return RotateSigningKey(options, before, kind, taint, now);
-  };
-  auto update = co_await RunOn(pool_, std::move(rotate));
-  if (!update.ok()) {
-    co_return std::move(update).error();
-  }
-  auto written = co_await Write(PlanOf(*std::move(update), before));
-  co_return written;
-}
-
-Task<Result<WallTime>> AuthorityState::RotateDueKeys() {
-  if (std::exchange(rotating_, true)) {
-    co_return clock_.Now();
-  }
-  const RestoreOnExit restore(rotating_);
-  SharedSigningKeys before = keys_.value();
-  auto advance = [options = options_.keys, before, now = clock_.Now()] {
-    return AdvanceSigningKeys(options, before, now);
-  };
-  auto due = co_await RunOn(pool_, std::move(advance));
-  if (!due.ok()) {
-    co_return std::move(due).error();
-  }
-  if (due->update && due->update->changes.empty()) {
-    keys_.Set(due->update->keys);
-  } else if (due->update) {
-    const auto written = co_await Write(PlanOf(*std::move(due->update), before));
-    if (!written.ok()) {
-      co_return written.error();
-    }
-    LogInfo("Signing keys have changed", {{"bundle_sequence", bundle_sequence_}});
-    if (const auto removed = RemoveStrayKeyFiles(options_.keys, *keys_.value()); !removed.ok()) {
-      LogWarn("Files of old signing keys could not be removed", {{"error", removed.error()}});
-    }
-  }
-  co_return due->next;
-}
-
-Task<void> AuthorityState::RotateOnSchedule() {
-  while (true) {
-    const auto next = co_await RotateDueKeys();
-    std::chrono::nanoseconds wait = kRotationRetry;
-    if (next.ok()) {
-      wait = std::clamp<std::chrono::nanoseconds>(
-          *next - clock_.Now(), std::chrono::seconds(1), kLongestRotationWait);
-    } else {
-      LogError("Signing keys could not be rotated", {{"error", next.error()}});
-    }
-    co_await Sleep(wait);
-  }
 }
 
 Task<void> AuthorityState::ForgetExpired() {

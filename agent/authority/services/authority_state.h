@@ -28,9 +28,14 @@
 
 namespace credence {
 
+/// How the IDs of entries from files start; no other entry gets such an ID.
+inline constexpr std::string_view kFileEntryPrefix = "file.";
+
 /// What operators and agents have put in.
 struct AuthorityTables {
   EntrySet entries;
+  /// Where those of them that stand in files do, by ID; they are not on the disk as well.
+  std::map<std::string, std::string, std::less<>> file_entries;
   /// By SPIFFE ID.
   std::map<std::string, authority::v1::AgentRecord, std::less<>> agents;
   /// By token.
@@ -69,6 +74,7 @@ class AuthorityState {
   const AuthorityTables& tables() const { return tables_; }
   /// The signing keys; a new set whenever they change.
   Watch<SharedSigningKeys>& keys() { return keys_; }
+  std::uint64_t bundle_sequence() const { return bundle_sequence_; }
   /// The bundle of the trust domain as it is now.
   spire::api::types::Bundle Bundle() const;
 
@@ -77,9 +83,30 @@ class AuthorityState {
   /// changed; kUnavailable when stopping.
   Task<Result<void>> Write(Planner plan);
 
+  /// Puts `entries` in the place of all that come from files; `files` says which file each is from.
+  void ReplaceFileEntries(const EntrySet& entries,
+                          std::map<std::string, std::string, std::less<>> files);
+
+  using KeyKind = authority::v1::SigningKeyRecord::Kind;
+
   /// Rotates a key by hand, at once: who has not seen the new bundle yet fails to connect until it
-  /// has. Errors: kAborted while another rotation goes on; those of Write.
-  Task<Result<void>> RotateKey(authority::v1::SigningKeyRecord::Kind kind, bool taint);
+  /// has. A rotation of that kind that was planned is done with it. Errors: kAborted while another
+  /// rotation goes on; those of Write.
+  Task<Result<void>> RotateKey(KeyKind kind, bool taint);
+
+  /// A rotation by hand whose new key is published already.
+  struct PlannedRotation {
+    /// The IDs of the key that takes over and of the one before.
+    std::string successor;
+    std::string replaced;
+    bool taint = false;
+    WallTime at;
+  };
+  /// Publishes the next key now and lets it take over once it is known everywhere, also when who
+  /// asked has gone. After a restart in between it takes over on schedule. Asked again meanwhile it
+  /// is the same plan, and the old key is tainted if either wanted it. Errors: as RotateKey.
+  Task<Result<PlannedRotation>> PlanRotation(KeyKind kind, bool taint);
+  const std::map<KeyKind, PlannedRotation>& planned_rotations() const { return planned_; }
 
   /// Writes, rotates keys on schedule, and forgets what has expired.
   void Start();
@@ -103,6 +130,8 @@ class AuthorityState {
   Task<void> WriteJobs();
   Task<void> Perform(std::shared_ptr<Job> job);
   Task<void> RotateOnSchedule();
+  Task<void> RotateAsPlanned(KeyKind kind, std::string successor, std::chrono::nanoseconds wait);
+  Task<Result<void>> FinishRotation(KeyKind kind);
   /// What is due, and when to look again.
   Task<Result<WallTime>> RotateDueKeys();
   Task<void> ForgetExpired();
@@ -121,6 +150,7 @@ class AuthorityState {
   Watch<std::uint64_t> queued_;
   /// One at a time: another one's new key file would look like a stray.
   bool rotating_ = false;
+  std::map<KeyKind, PlannedRotation> planned_;
   bool stopping_ = false;
   TaskGroup tasks_;
 };

@@ -1,5 +1,6 @@
 #include "agent/authority/services/bundle_api.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -95,7 +96,11 @@ Task<h2::UnaryReply> BundleApi::Count(std::shared_ptr<h2::ServerCall> call, std:
     co_return parsed.error();
   }
   api::CountBundlesResponse response;
-  response.set_count(static_cast<std::int32_t>(state_.tables().federation.size() + 1));
+  const auto& known = state_.tables().federation;
+  const auto foreign = std::count_if(known.begin(), known.end(), [](const auto& record) {
+    return record.second.relationship().has_trust_domain_bundle();
+  });
+  response.set_count(static_cast<std::int32_t>(foreign + 1));
   co_return Serialize(response);
 }
 

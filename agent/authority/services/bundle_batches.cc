@@ -1,6 +1,8 @@
 #include "agent/authority/services/bundle_batches.h"
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,8 +28,124 @@ void Set(spire::api::types::Status& status, Code code, const std::string& messag
   status.set_message(message);
 }
 
-/// Errors: kInvalidArgument naming the rule.
-Result<void> CheckBundle(const Bundle& bundle, const TrustDomain& own) {
+bool FederatesWith(const Entry& entry, const std::string& name) {
+  const auto& names = entry.federates_with();
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+StoredEntry Without(const Entry& entry, const std::string& name) {
+  auto changed = std::make_shared<Entry>(entry);
+  changed->clear_federates_with();
+  for (const std::string& kept : entry.federates_with()) {
+    if (kept != name) {
+      changed->add_federates_with(kept);
+    }
+  }
+  changed->set_revision_number(entry.revision_number() + 1);
+  return changed;
+}
+
+/// nullopt if nothing is left: no relationship gives the trust domain a bundle endpoint.
+std::optional<FederationRecord> WithoutBundle(FederationRecord record) {
+  if (record.relationship().bundle_endpoint_url().empty()) {
+    return std::nullopt;
+  }
+  record.mutable_relationship()->clear_trust_domain_bundle();
+  record.clear_fetched_at();
+  return record;
+}
+
+/// Bundles that go, and what becomes of the entries that federate with them.
+class BundleRemoval {
+ public:
+  BundleRemoval(const AuthorityTables& tables, Mode::Mode mode) : tables_(tables), mode_(mode) {}
+
+  /// Errors: kNotFound; kFailedPrecondition when entries keep it from going.
+  Result<void> Remove(const std::string& name) {
+    const auto found = tables_.federation.find(name);
+    if (found == tables_.federation.end() ||
+        !found->second.relationship().has_trust_domain_bundle()) {
+      return Error(Code::kNotFound, "the bundle of that trust domain is not known");
+    }
+    const std::vector<StoredEntry> users = UsersOf(name);
+    if (!users.empty() && mode_ == Mode::RESTRICT) {
+      return Error(Code::kFailedPrecondition,
+                   fmt::format("{} registration entries federate with {}", users.size(), name));
+    }
+    for (const StoredEntry& entry : users) {
+      if (const auto file = tables_.file_entries.find(entry->id());
+          file != tables_.file_entries.end()) {
+        return Error(Code::kFailedPrecondition,
+                     fmt::format("entry {} in {} federates with {}: change it there first",
+                                 entry->id(),
+                                 file->second,
+                                 name));
+      }
+    }
+    for (const StoredEntry& entry : users) {
+      touched_[entry->id()] = mode_ == Mode::DELETE ? nullptr : Without(*entry, name);
+    }
+    records_[name] = WithoutBundle(found->second);
+    return Ok();
+  }
+
+  Plan TakePlan() {
+    Plan plan;
+    for (const auto& [name, record] : records_) {
+      plan.changes.push_back(
+          {Table::kFederation,
+           name,
+           record ? std::optional<std::string>(record->SerializeAsString()) : std::nullopt});
+    }
+    for (const auto& [id, entry] : touched_) {
+      plan.changes.push_back(
+          {Table::kEntries,
+           id,
+           entry ? std::optional<std::string>(entry->SerializeAsString()) : std::nullopt});
+    }
+    plan.apply = [records = records_, touched = touched_](AuthorityTables& changed) {
+      for (const auto& [name, record] : records) {
+        if (record) {
+          changed.federation[name] = *record;
+        } else {
+          changed.federation.erase(name);
+        }
+      }
+      for (const auto& [id, entry] : touched) {
+        if (entry) {
+          changed.entries.Put(entry);
+        } else {
+          changed.entries.Erase(id);
+        }
+      }
+    };
+    return plan;
+  }
+
+ private:
+  std::vector<StoredEntry> UsersOf(const std::string& name) const {
+    std::vector<StoredEntry> users;
+    for (const auto& [id, stored] : tables_.entries.all()) {
+      const auto again = touched_.find(id);
+      const StoredEntry& entry = again == touched_.end() ? stored : again->second;
+      if (entry && FederatesWith(*entry, name)) {
+        users.push_back(entry);
+      }
+    }
+    return users;
+  }
+
+  const AuthorityTables& tables_;
+  Mode::Mode mode_;
+  /// As they are without their bundles; nullopt for those that go.
+  std::map<std::string, std::optional<FederationRecord>> records_;
+  /// Entries as they are afterwards; null for those that go.
+  std::map<std::string, StoredEntry> touched_;
+};
+
+}  // namespace
+
+Result<void> CheckForeignBundle(const Bundle& bundle, const TrustDomain& own) {
   const auto domain = TrustDomain::Parse(bundle.trust_domain());
   if (!domain.ok()) {
     return Error(domain.error()).Wrap("trust_domain");
@@ -56,92 +174,12 @@ Result<void> CheckBundle(const Bundle& bundle, const TrustDomain& own) {
   return Ok();
 }
 
-bool FederatesWith(const Entry& entry, const std::string& name) {
-  const auto& names = entry.federates_with();
-  return std::find(names.begin(), names.end(), name) != names.end();
+std::size_t CountFederatingWith(const EntrySet& entries, const std::string& name) {
+  return static_cast<std::size_t>(
+      std::count_if(entries.all().begin(), entries.all().end(), [&name](const auto& stored) {
+        return FederatesWith(*stored.second, name);
+      }));
 }
-
-StoredEntry Without(const Entry& entry, const std::string& name) {
-  auto changed = std::make_shared<Entry>(entry);
-  changed->clear_federates_with();
-  for (const std::string& kept : entry.federates_with()) {
-    if (kept != name) {
-      changed->add_federates_with(kept);
-    }
-  }
-  changed->set_revision_number(entry.revision_number() + 1);
-  return changed;
-}
-
-/// Bundles that go, and what becomes of the entries that federate with them.
-class BundleRemoval {
- public:
-  BundleRemoval(const AuthorityTables& tables, Mode::Mode mode) : tables_(tables), mode_(mode) {}
-
-  /// Errors: kNotFound; kFailedPrecondition when entries keep it from going.
-  Result<void> Remove(const std::string& name) {
-    if (!tables_.federation.contains(name)) {
-      return Error(Code::kNotFound, "the bundle of that trust domain is not known");
-    }
-    const std::vector<StoredEntry> users = UsersOf(name);
-    if (!users.empty() && mode_ == Mode::RESTRICT) {
-      return Error(Code::kFailedPrecondition,
-                   fmt::format("{} registration entries federate with {}", users.size(), name));
-    }
-    for (const StoredEntry& entry : users) {
-      touched_[entry->id()] = mode_ == Mode::DELETE ? nullptr : Without(*entry, name);
-    }
-    domains_.push_back(name);
-    return Ok();
-  }
-
-  Plan TakePlan() {
-    Plan plan;
-    for (const std::string& name : domains_) {
-      plan.changes.push_back({Table::kFederation, name, std::nullopt});
-    }
-    for (const auto& [id, entry] : touched_) {
-      plan.changes.push_back(
-          {Table::kEntries,
-           id,
-           entry ? std::optional<std::string>(entry->SerializeAsString()) : std::nullopt});
-    }
-    plan.apply = [domains = domains_, touched = touched_](AuthorityTables& changed) {
-      for (const std::string& name : domains) {
-        changed.federation.erase(name);
-      }
-      for (const auto& [id, entry] : touched) {
-        if (entry) {
-          changed.entries.Put(entry);
-        } else {
-          changed.entries.Erase(id);
-        }
-      }
-    };
-    return plan;
-  }
-
- private:
-  std::vector<StoredEntry> UsersOf(const std::string& name) const {
-    std::vector<StoredEntry> users;
-    for (const auto& [id, stored] : tables_.entries.all()) {
-      const auto again = touched_.find(id);
-      const StoredEntry& entry = again == touched_.end() ? stored : again->second;
-      if (entry && FederatesWith(*entry, name)) {
-        users.push_back(entry);
-      }
-    }
-    return users;
-  }
-
-  const AuthorityTables& tables_;
-  Mode::Mode mode_;
-  std::vector<std::string> domains_;
-  /// Entries as they are afterwards; null for those that go.
-  std::map<std::string, StoredEntry> touched_;
-};
-
-}  // namespace
 
 Bundle MaskedBundle(const Bundle& bundle, const spire::api::types::BundleMask* mask) {
   if (mask == nullptr) {
@@ -174,7 +212,7 @@ AuthorityState::Planner PlanToSetBundles(std::shared_ptr<SetBundlesBatch> batch,
     std::vector<FederationRecord> records;
     for (const Bundle& bundle : request.bundle()) {
       auto& result = *batch->response.add_results();
-      if (const auto good = CheckBundle(bundle, own); !good.ok()) {
+      if (const auto good = CheckForeignBundle(bundle, own); !good.ok()) {
         Set(*result.mutable_status(), good.error().code(), good.error().message());
         continue;
       }

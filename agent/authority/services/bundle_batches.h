@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "agent/authority/services/authority_state.h"
 #include "base/spiffe/spiffe_id.h"
@@ -20,10 +22,16 @@ struct DeleteBundlesBatch {
   spire::api::server::bundle::v1::BatchDeleteFederatedBundleResponse response;
 };
 
+/// Errors: kInvalidArgument naming the rule that a bundle for keeping breaks.
+Result<void> CheckForeignBundle(const spire::api::types::Bundle& bundle, const TrustDomain& own);
+/// How many registration entries federate with the trust domain `name`.
+std::size_t CountFederatingWith(const EntrySet& entries, const std::string& name);
+
 /// `now` in seconds since the Unix epoch.
 AuthorityState::Planner PlanToSetBundles(std::shared_ptr<SetBundlesBatch> batch,
                                          TrustDomain own,
                                          std::int64_t now);
+/// A relationship stays: its endpoint may give the bundle again.
 AuthorityState::Planner PlanToDeleteBundles(std::shared_ptr<DeleteBundlesBatch> batch);
 
 /// The fields of `mask`, all where it is null; the trust domain always.

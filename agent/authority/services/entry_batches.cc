@@ -34,6 +34,16 @@ Change PutEntry(const Entry& entry) {
   return {Table::kEntries, entry.id(), entry.SerializeAsString()};
 }
 
+/// An entry that stands in a file is changed there.
+Result<void> CheckNotInFile(const AuthorityTables& tables, const std::string& id) {
+  const auto found = tables.file_entries.find(id);
+  if (found == tables.file_entries.end()) {
+    return Ok();
+  }
+  return Error(Code::kFailedPrecondition,
+               fmt::format("entry {} stands in {}: change it there", id, found->second));
+}
+
 std::function<void(AuthorityTables&)> PutAll(std::vector<StoredEntry> entries) {
   return [entries = std::move(entries)](AuthorityTables& changed) {
     for (const StoredEntry& entry : entries) {
@@ -59,6 +69,12 @@ AuthorityState::Planner PlanToCreate(std::shared_ptr<CreateBatch> batch,
       auto& result = *batch->response.add_results();
       if (const auto good = CheckEntry(wanted, trust_domain, KnowsBundle(tables)); !good.ok()) {
         Set(*result.mutable_status(), good.error().code(), good.error().message());
+        continue;
+      }
+      if (wanted.id().starts_with(kFileEntryPrefix)) {
+        Set(*result.mutable_status(),
+            Code::kInvalidArgument,
+            fmt::format("id: those that start with {} are of entries in files", kFileEntryPrefix));
         continue;
       }
       StoredEntry twin = tables.entries.FindTwin(wanted);
@@ -113,6 +129,10 @@ AuthorityState::Planner PlanToUpdate(std::shared_ptr<UpdateBatch> batch, TrustDo
             fmt::format("there is no entry with the ID \"{:.255}\"", wanted.id()));
         continue;
       }
+      if (const auto good = CheckNotInFile(tables, wanted.id()); !good.ok()) {
+        Set(*result.mutable_status(), good.error().code(), good.error().message());
+        continue;
+      }
       auto entry = std::make_shared<Entry>(request.has_input_mask() ? *before : wanted);
       if (request.has_input_mask()) {
         CopyFields(request.input_mask(), wanted, *entry);
@@ -155,6 +175,10 @@ AuthorityState::Planner PlanToDelete(std::shared_ptr<DeleteBatch> batch) {
         Set(*result.mutable_status(),
             Code::kNotFound,
             fmt::format("there is no entry with the ID \"{:.255}\"", id));
+        continue;
+      }
+      if (const auto good = CheckNotInFile(tables, id); !good.ok()) {
+        Set(*result.mutable_status(), good.error().code(), good.error().message());
         continue;
       }
       SetOk(*result.mutable_status());

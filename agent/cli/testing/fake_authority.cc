@@ -17,6 +17,7 @@ namespace {
 namespace entry_v1 = spire::api::server::entry::v1;
 namespace agent_v1 = spire::api::server::agent::v1;
 namespace bundle_v1 = spire::api::server::bundle::v1;
+namespace trustdomain_v1 = spire::api::server::trustdomain::v1;
 using grpc::ServerContext;
 using grpc::Status;
 
@@ -262,7 +263,124 @@ Status FakeBundleService::BatchDeleteFederatedBundle(
   return Status::OK;
 }
 
-FakeAuthority::FakeAuthority() {
+spire::api::types::FederationRelationship* FakeFederationService::Find(
+    const std::string& trust_domain) {
+  return FindItem(relationships,
+                  [&](const auto& one) { return one.trust_domain() == trust_domain; });
+}
+
+Status FakeFederationService::ListFederationRelationships(
+    ServerContext* /*context*/,
+    const trustdomain_v1::ListFederationRelationshipsRequest* request,
+    trustdomain_v1::ListFederationRelationshipsResponse* response) {
+  response->set_next_page_token(
+      Page(relationships, request->page_token(), request->page_size(), [&](const auto& one) {
+        *response->add_federation_relationships() = one;
+      }));
+  return Status::OK;
+}
+
+Status FakeFederationService::GetFederationRelationship(
+    ServerContext* /*context*/,
+    const trustdomain_v1::GetFederationRelationshipRequest* request,
+    spire::api::types::FederationRelationship* response) {
+  const auto* found = Find(request->trust_domain());
+  if (found == nullptr) {
+    return NotFound("not there");
+  }
+  *response = *found;
+  return Status::OK;
+}
+
+Status FakeFederationService::BatchCreateFederationRelationship(
+    ServerContext* /*context*/,
+    const trustdomain_v1::BatchCreateFederationRelationshipRequest* request,
+    trustdomain_v1::BatchCreateFederationRelationshipResponse* response) {
+  for (const auto& wanted : request->federation_relationships()) {
+    auto& result = *response->add_results();
+    if (Find(wanted.trust_domain()) != nullptr) {
+      SetStatus(*result.mutable_status(), grpc::StatusCode::ALREADY_EXISTS, "there already");
+      continue;
+    }
+    relationships.push_back(wanted);
+    *result.mutable_federation_relationship() = wanted;
+  }
+  return Status::OK;
+}
+
+Status FakeFederationService::BatchUpdateFederationRelationship(
+    ServerContext* /*context*/,
+    const trustdomain_v1::BatchUpdateFederationRelationshipRequest* request,
+    trustdomain_v1::BatchUpdateFederationRelationshipResponse* response) {
+  for (const auto& wanted : request->federation_relationships()) {
+    auto& result = *response->add_results();
+    auto* found = Find(wanted.trust_domain());
+    if (found == nullptr) {
+      SetStatus(*result.mutable_status(), grpc::StatusCode::NOT_FOUND, "not there");
+      continue;
+    }
+    *found = wanted;
+    *result.mutable_federation_relationship() = wanted;
+  }
+  return Status::OK;
+}
+
+Status FakeFederationService::BatchDeleteFederationRelationship(
+    ServerContext* /*context*/,
+    const trustdomain_v1::BatchDeleteFederationRelationshipRequest* request,
+    trustdomain_v1::BatchDeleteFederationRelationshipResponse* response) {
+  for (const std::string& name : request->trust_domains()) {
+    auto& result = *response->add_results();
+    result.set_trust_domain(name);
+    if (std::erase_if(relationships, [&](const auto& one) { return one.trust_domain() == name; }) ==
+        0) {
+      SetStatus(*result.mutable_status(), grpc::StatusCode::NOT_FOUND, "not there");
+    }
+  }
+  return Status::OK;
+}
+
+Status FakeFederationService::RefreshBundle(ServerContext* /*context*/,
+                                            const trustdomain_v1::RefreshBundleRequest* request,
+                                            google::protobuf::Empty* /*response*/) {
+  if (Find(request->trust_domain()) == nullptr) {
+    return NotFound("not there");
+  }
+  refreshed.push_back(request->trust_domain());
+  return Status::OK;
+}
+
+Status FakeControlService::GetState(ServerContext* /*context*/,
+                                    const authority::v1::GetStateRequest* /*request*/,
+                                    authority::v1::GetStateResponse* response) {
+  *response = state;
+  return Status::OK;
+}
+
+Status FakeControlService::ListFileEntries(ServerContext* /*context*/,
+                                           const authority::v1::ListFileEntriesRequest* /*request*/,
+                                           authority::v1::ListFileEntriesResponse* response) {
+  *response = file_entries;
+  return Status::OK;
+}
+
+Status FakeControlService::RotateKey(ServerContext* /*context*/,
+                                     const authority::v1::RotateKeyRequest* request,
+                                     authority::v1::RotateKeyResponse* response) {
+  asked.push_back(*request);
+  if (busy > 0) {
+    --busy;
+    return {grpc::StatusCode::ABORTED, "signing keys are being rotated; try again"};
+  }
+  if (request->kind() == refused) {
+    return {grpc::StatusCode::RESOURCE_EXHAUSTED, "the disk is full"};
+  }
+  *response = rotated;
+  response->mutable_key()->set_kind(request->kind());
+  return Status::OK;
+}
+
+FakeAuthority::FakeAuthority(FakeAuthorityKind kind) {
   folder_ = testing::TempDir() + "fake_authority.XXXXXX";
   CREDENCE_CHECK(mkdtemp(folder_.data()) != nullptr);
   grpc::ServerBuilder builder;
@@ -270,6 +388,10 @@ FakeAuthority::FakeAuthority() {
   builder.RegisterService(&entry);
   builder.RegisterService(&agent);
   builder.RegisterService(&bundle);
+  builder.RegisterService(&federation);
+  if (kind == FakeAuthorityKind::kOurs) {
+    builder.RegisterService(&control);
+  }
   server_ = builder.BuildAndStart();
   CREDENCE_CHECK(server_ != nullptr);
 }

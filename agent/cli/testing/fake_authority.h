@@ -6,9 +6,11 @@
 
 #include <grpcpp/server.h>
 
+#include "credence/authority/v1/control.grpc.pb.h"
 #include "spire/api/server/agent/v1/agent.grpc.pb.h"
 #include "spire/api/server/bundle/v1/bundle.grpc.pb.h"
 #include "spire/api/server/entry/v1/entry.grpc.pb.h"
+#include "spire/api/server/trustdomain/v1/trustdomain.grpc.pb.h"
 
 namespace credence {
 
@@ -107,11 +109,78 @@ class FakeBundleService final : public spire::api::server::bundle::v1::Bundle::S
       spire::api::server::bundle::v1::BatchDeleteFederatedBundleResponse* response) override;
 };
 
+/// Relationships in memory.
+class FakeFederationService final
+    : public spire::api::server::trustdomain::v1::TrustDomain::Service {
+ public:
+  std::vector<spire::api::types::FederationRelationship> relationships;
+  /// Trust domains in the order of the calls.
+  std::vector<std::string> refreshed;
+
+  grpc::Status ListFederationRelationships(
+      grpc::ServerContext* context,
+      const spire::api::server::trustdomain::v1::ListFederationRelationshipsRequest* request,
+      spire::api::server::trustdomain::v1::ListFederationRelationshipsResponse* response) override;
+  grpc::Status GetFederationRelationship(
+      grpc::ServerContext* context,
+      const spire::api::server::trustdomain::v1::GetFederationRelationshipRequest* request,
+      spire::api::types::FederationRelationship* response) override;
+  grpc::Status BatchCreateFederationRelationship(
+      grpc::ServerContext* context,
+      const spire::api::server::trustdomain::v1::BatchCreateFederationRelationshipRequest* request,
+      spire::api::server::trustdomain::v1::BatchCreateFederationRelationshipResponse* response)
+      override;
+  grpc::Status BatchUpdateFederationRelationship(
+      grpc::ServerContext* context,
+      const spire::api::server::trustdomain::v1::BatchUpdateFederationRelationshipRequest* request,
+      spire::api::server::trustdomain::v1::BatchUpdateFederationRelationshipResponse* response)
+      override;
+  grpc::Status BatchDeleteFederationRelationship(
+      grpc::ServerContext* context,
+      const spire::api::server::trustdomain::v1::BatchDeleteFederationRelationshipRequest* request,
+      spire::api::server::trustdomain::v1::BatchDeleteFederationRelationshipResponse* response)
+      override;
+  grpc::Status RefreshBundle(
+      grpc::ServerContext* context,
+      const spire::api::server::trustdomain::v1::RefreshBundleRequest* request,
+      google::protobuf::Empty* response) override;
+
+ private:
+  spire::api::types::FederationRelationship* Find(const std::string& trust_domain);
+};
+
+/// What our own authority has beside the SPIRE server API.
+class FakeControlService final : public authority::v1::Control::Service {
+ public:
+  authority::v1::GetStateResponse state;
+  authority::v1::RotateKeyResponse rotated;
+  authority::v1::ListFileEntriesResponse file_entries;
+  std::vector<authority::v1::RotateKeyRequest> asked;
+  /// So many calls are refused first.
+  int busy = 0;
+  /// The one of this kind is refused for good.
+  authority::v1::SigningKeyRecord::Kind refused = authority::v1::SigningKeyRecord::KIND_UNSPECIFIED;
+
+  grpc::Status GetState(grpc::ServerContext* context,
+                        const authority::v1::GetStateRequest* request,
+                        authority::v1::GetStateResponse* response) override;
+  grpc::Status ListFileEntries(grpc::ServerContext* context,
+                               const authority::v1::ListFileEntriesRequest* request,
+                               authority::v1::ListFileEntriesResponse* response) override;
+  /// Answers `rotated` with the kind that was asked for.
+  grpc::Status RotateKey(grpc::ServerContext* context,
+                         const authority::v1::RotateKeyRequest* request,
+                         authority::v1::RotateKeyResponse* response) override;
+};
+
+/// Whether the fake is our authority or a spire-server.
+enum class FakeAuthorityKind { kOurs, kSpire };
+
 /// Serves the operator's part of the SPIRE server API on a socket in a folder of its own, from now
 /// until it goes.
 class FakeAuthority {
  public:
-  FakeAuthority();
+  explicit FakeAuthority(FakeAuthorityKind kind = FakeAuthorityKind::kOurs);
   ~FakeAuthority();
   FakeAuthority(const FakeAuthority&) = delete;
   FakeAuthority& operator=(const FakeAuthority&) = delete;
@@ -122,6 +191,8 @@ class FakeAuthority {
   FakeEntryService entry;
   FakeAgentService agent;
   FakeBundleService bundle;
+  FakeFederationService federation;
+  FakeControlService control;
 
  private:
   std::string folder_;

@@ -13,7 +13,7 @@
 
 #include "agent/cli/agent_client.h"
 #include "agent/cli/authority_client.h"
-#include "agent/cli/node_alias.h"
+#include "agent/config/node_alias.h"
 #include "agent/upstream/agent_data.h"
 #include "base/core/clock.h"
 #include "base/core/deadline.h"

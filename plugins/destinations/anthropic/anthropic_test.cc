@@ -193,5 +193,34 @@ TEST_F(AnthropicTest, NamesEveryMistakeInItsSettings) {
                               HasSubstr("token: unknown setting"))));
 }
 
+TEST_F(AnthropicTest, SaysWhatAFederationRuleNeedsBeforeItsIdIsKnown) {
+  SetupFacts facts{.destination = "claude",
+                   .subject = "spiffe://example.org/web",
+                   .trust_domain = "example.org",
+                   .issuer = "https://issuer.example",
+                   .jwks = R"({"keys":[{}]})",
+                   .jwk_array = "[{}]",
+                   .keys_pem = "pem"};
+  const auto text = adapter().Setup({}, facts);
+  ASSERT_THAT(text, IsOk());
+  EXPECT_THAT(text->audience, ElementsAre("https://api.anthropic.com"));
+  EXPECT_THAT(
+      text->lines,
+      AllOf(Contains("     issuer_url                https://issuer.example"),
+            Contains("     match.subject_prefix      spiffe://example.org/web"),
+            Contains("     match.audience            https://api.anthropic.com"),
+            Contains(R"(     jwks                      {"type": "inline", "keys": [{}]})"),
+            Contains(HasSubstr(R"({"type": "discovery"} if https://issuer.example can be)"))));
+  facts.issuer = "http://127.0.0.1:8088";
+  EXPECT_THAT(adapter().Setup({}, facts)->lines, Not(Contains(HasSubstr("discovery"))));
+}
+
+TEST_F(AnthropicTest, NeedsAnIssuerAndAKnownAlgorithm) {
+  const auto destination = adapter().Configure(settings_).value();
+  EXPECT_TRUE(destination->svid_needs().issuer_required);
+  EXPECT_THAT(destination->svid_needs().algorithms, Contains("PS512"));
+  EXPECT_EQ(destination->address().origin, server_.Url());
+}
+
 }  // namespace
 }  // namespace credence

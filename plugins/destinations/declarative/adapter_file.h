@@ -116,6 +116,13 @@ struct DeliverSpec {
   std::vector<FileSpec> files;
 };
 
+/// One line of what an operator enters at the vendor.
+struct SetupLine {
+  TextTemplate text;
+  /// A command for a shell: values are quoted for it.
+  bool shell = false;
+};
+
 /// A checked adapter file: every name that a template uses exists where it is used.
 struct AdapterFile {
   std::string name;
@@ -124,6 +131,9 @@ struct AdapterFile {
   std::vector<TextTemplate> audience;
   std::size_t max_svid_bytes = 16384;
   std::chrono::seconds max_svid_lifetime{3600};
+  /// Empty for any.
+  std::vector<std::string> svid_algorithms;
+  bool svid_issuer_required = false;
   std::vector<HttpStep> steps;
   /// First one that gives something.
   std::vector<AnswerSource> request_id;
@@ -133,6 +143,7 @@ struct AdapterFile {
   DeliverSpec deliver;
   std::optional<HttpStep> renew;
   std::optional<HttpStep> revoke;
+  std::vector<SetupLine> setup;
 };
 
 /// Reads an adapter file (plugins/destinations/README.md describes it). `file` names it in

@@ -8,7 +8,9 @@
 #include "plugins/destinations/declarative/adapter_file.h"
 #include "plugins/destinations/declarative/file_reader.h"
 #include "plugins/destinations/declarative/settings_parser.h"
+#include "plugins/destinations/declarative/setup_section.h"
 #include "plugins/destinations/declarative/step_parser.h"
+#include "plugins/destinations/declarative/svid_parser.h"
 #include "plugins/destinations/declarative/yaml_tree.h"
 
 namespace credence {
@@ -29,29 +31,6 @@ constexpr std::array<ExchangeFailure, 10> kFailures = {ExchangeFailure::kBadRequ
                                                        ExchangeFailure::kUnavailable,
                                                        ExchangeFailure::kPropagation,
                                                        ExchangeFailure::kBadResponse};
-
-void ReadSvid(FileReader& reader, const YamlNode& root, AdapterFile& file) {
-  const YamlNode* svid = reader.Require(root, "svid");
-  if (svid == nullptr || !reader.IsMap(*svid, {"audience", "max_bytes", "max_lifetime"})) {
-    return;
-  }
-  const YamlNode* audience = reader.Require(*svid, "audience");
-  if (audience != nullptr && reader.IsSequence(*audience)) {
-    for (const YamlNode& item : audience->items) {
-      file.audience.push_back(reader.Template(item, NamesOf(file.settings), Secrets::kRefused));
-    }
-    if (audience->items.empty()) {
-      reader.Fail(*audience, "expected at least one audience");
-    }
-  }
-  if (const YamlNode* bytes = FileReader::Find(*svid, "max_bytes"); bytes != nullptr) {
-    file.max_svid_bytes = static_cast<std::size_t>(reader.Integer(*bytes, 1024, 65536));
-  }
-  if (const YamlNode* lifetime = FileReader::Find(*svid, "max_lifetime"); lifetime != nullptr) {
-    file.max_svid_lifetime =
-        std::chrono::seconds(reader.Integer(*lifetime, 1, kMaxLifetimeSeconds));
-  }
-}
 
 void AddExtracted(const HttpStep& step, KnownNames& names) {
   for (const ExtractSpec& spec : step.extract) {
@@ -372,7 +351,8 @@ Result<AdapterFile> ParseAdapterFile(std::string_view yaml, std::string_view fil
                     "credential",
                     "deliver",
                     "renew",
-                    "revoke"})) {
+                    "revoke",
+                    "setup"})) {
     if (const YamlNode* name = reader.Require(*root, "adapter"); name != nullptr) {
       file.name = reader.Name(*name);
     }
@@ -387,6 +367,7 @@ Result<AdapterFile> ParseAdapterFile(std::string_view yaml, std::string_view fil
     ReadCredential(reader, *root, file);
     ReadDeliver(reader, *root, file);
     ReadFollowUps(reader, *root, file);
+    ReadSetup(reader, *root, file);
   }
   if (auto verdict = reader.Verdict(); !verdict.ok()) {
     return std::move(verdict).error();

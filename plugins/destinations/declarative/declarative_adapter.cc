@@ -2,10 +2,12 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "plugins/destinations/declarative/adapter_file.h"
 #include "plugins/destinations/declarative/declarative_destination.h"
 #include "plugins/destinations/declarative/setting_values.h"
+#include "plugins/destinations/declarative/setup_section.h"
 
 namespace credence {
 namespace {
@@ -26,6 +28,12 @@ class DeclarativeAdapter final : public DestinationAdapter {
     }
     return std::unique_ptr<Destination>(
         std::make_unique<DeclarativeDestination>(file_, *std::move(checked), client_, clock_));
+  }
+
+  std::vector<SettingInfo> settings() const override { return DescribeSettings(*file_); }
+
+  Result<SetupText> Setup(const Settings& settings, const SetupFacts& facts) const override {
+    return MakeSetupText(*file_, settings, facts);
   }
 
  private:

@@ -85,9 +85,15 @@ DeclarativeDestination::DeclarativeDestination(std::shared_ptr<const AdapterFile
   }
   needs_.max_bytes = file_->max_svid_bytes;
   needs_.max_lifetime = file_->max_svid_lifetime;
+  needs_.algorithms = file_->svid_algorithms;
+  needs_.issuer_required = file_->svid_issuer_required;
   for (const SettingSpec& param : file_->params) {
     parameters_.push_back(param.name);
   }
+}
+
+DestinationAddress DeclarativeDestination::address() const {
+  return DestinationAddress{settings_.base_url->Origin(), settings_.ca_file};
 }
 
 NamedValues DeclarativeDestination::ValuesFor(const Credential& credential,

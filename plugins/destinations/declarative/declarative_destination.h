@@ -24,6 +24,7 @@ class DeclarativeDestination final : public Destination {
 
   const SvidNeeds& svid_needs() const override { return needs_; }
   const std::vector<std::string>& parameters() const override { return parameters_; }
+  DestinationAddress address() const override;
 
   Task<ExchangeOutcome> Exchange(JwtSvid svid, Settings parameters, Deadline deadline) override;
   Task<ExchangeOutcome> Renew(SharedCredential credential, Deadline deadline) override;

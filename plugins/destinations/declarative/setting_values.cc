@@ -107,15 +107,17 @@ std::string CheckOne(const SettingSpec& spec, const std::string& value, CheckedV
     }
   }
   if (!fits) {
-    const std::string_view expected =
-        spec.expected.empty() ? TypeWords(spec.type) : std::string_view(spec.expected);
-    return fmt::format("expected {}, found \"{}\"{}", expected, Shown(value), detail);
+    return fmt::format("expected {}, found \"{}\"{}", ExpectedWords(spec), Shown(value), detail);
   }
   checked.values[spec.name] = std::move(named);
   return {};
 }
 
 }  // namespace
+
+std::string_view ExpectedWords(const SettingSpec& spec) {
+  return spec.expected.empty() ? TypeWords(spec.type) : std::string_view(spec.expected);
+}
 
 Result<CheckedValues> CheckValues(const std::vector<SettingSpec>& specs,
                                   const Settings& given,
@@ -132,8 +134,7 @@ Result<CheckedValues> CheckValues(const std::vector<SettingSpec>& specs,
     } else if (spec.default_value.has_value()) {
       problem = CheckOne(spec, *spec.default_value, checked);
     } else if (spec.required || spec.type == SettingType::kBaseUrl) {
-      problem = fmt::format("is missing; expected {}",
-                            spec.expected.empty() ? TypeWords(spec.type) : spec.expected);
+      problem = fmt::format("is missing; expected {}", ExpectedWords(spec));
     }
     if (!problem.empty()) {
       mistakes.push_back(fmt::format("{}: {}", spec.name, problem));

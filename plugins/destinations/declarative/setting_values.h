@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/http/url.h"
@@ -19,6 +20,9 @@ struct CheckedValues {
   /// From the setting of type ca_file; "" if there is none.
   std::string ca_file;
 };
+
+/// What a value has to be, in words.
+std::string_view ExpectedWords(const SettingSpec& spec);
 
 /// Checks `given` against `specs` and fills in defaults. Values are printable ASCII of at most 1024
 /// bytes. A base URL is one that ParseHttpUrl accepts, without a query. Errors: kInvalidArgument

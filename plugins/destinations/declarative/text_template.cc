@@ -44,6 +44,24 @@ void AppendUrlPath(std::string_view text, bool keep_slashes, SecretBuffer& out) 
   }
 }
 
+/// In single quotes unless every character is plain, as most values are.
+void AppendShell(std::string_view text, SecretBuffer& out) {
+  constexpr std::string_view kPlain = "-_./:@%+=,";
+  const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           kPlain.find(c) != std::string_view::npos;
+  });
+  if (plain) {
+    out.Append(text);
+    return;
+  }
+  out.Append("'");
+  for (const char c : text) {
+    out.Append(c == '\'' ? std::string_view("'\\''") : std::string_view(&c, 1));
+  }
+  out.Append("'");
+}
+
 void AppendEscaped(std::string_view text, ValueType type, Escape escape, SecretBuffer& out) {
   switch (escape) {
     case Escape::kNone:
@@ -54,6 +72,9 @@ void AppendEscaped(std::string_view text, ValueType type, Escape escape, SecretB
       return;
     case Escape::kUrlPath:
       AppendUrlPath(text, type == ValueType::kPath, out);
+      return;
+    case Escape::kShell:
+      AppendShell(text, out);
       return;
   }
 }
@@ -137,9 +158,9 @@ bool Vanishes(const TextTemplate& text, const NamedValues& values) {
 void Render(const TextTemplate& text, const NamedValues& values, Escape escape, SecretBuffer& out) {
   for (const TextTemplate::Part& part : text.parts) {
     if (part.name.empty()) {
-      // In a path literal text is the file's own URL text.
-      AppendEscaped(
-          part.literal, ValueType::kText, escape == Escape::kUrlPath ? Escape::kNone : escape, out);
+      // In a path literal text is the file's own URL text, and in a command its own words.
+      const bool own = escape == Escape::kUrlPath || escape == Escape::kShell;
+      AppendEscaped(part.literal, ValueType::kText, own ? Escape::kNone : escape, out);
       continue;
     }
     const auto value = values.find(part.name);

@@ -58,7 +58,8 @@ Result<TextTemplate> ParseTemplate(std::string_view text);
 /// True if the template asks for an optional value that is not there.
 bool Vanishes(const TextTemplate& text, const NamedValues& values);
 
-enum class Escape { kNone, kJson, kUrlPath };
+/// kShell: a word, or a part of one, for a POSIX shell.
+enum class Escape { kNone, kJson, kUrlPath, kShell };
 
 /// Appends the text with the values filled in. The caller has asked Vanishes(); a required value
 /// that is missing is a bug, because the adapter file was checked.

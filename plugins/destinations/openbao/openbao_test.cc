@@ -148,5 +148,33 @@ TEST_F(OpenbaoTest, AudienceRoleAndAddressAreRequired) {
                               HasSubstr("role: is missing"))));
 }
 
+TEST_F(OpenbaoTest, GivesTheCommandsForMountAndRole) {
+  const SetupFacts facts{.destination = "kv",
+                         .subject = "spiffe://example.org/web",
+                         .trust_domain = "example.org",
+                         .issuer = "http://127.0.0.1:8088",
+                         .jwks = "",
+                         .jwk_array = "",
+                         .keys_pem = "-----BEGIN PUBLIC KEY-----\nAA=="};
+  settings_["address"] = "https://bao.example:8200";
+  settings_["audience"] = "the bao";
+  const auto text = adapters_.at(1)->Setup(settings_, facts);
+  ASSERT_THAT(text, IsOk());
+  EXPECT_THAT(text->lines,
+              AllOf(Contains("export BAO_ADDR=https://bao.example:8200"),
+                    Not(Contains(HasSubstr("BAO_NAMESPACE"))),
+                    Contains("bao auth enable -path=jwt jwt"),
+                    Contains("bao write auth/jwt/config oidc_discovery_url=http://127.0.0.1:8088 "
+                             "bound_issuer=http://127.0.0.1:8088"),
+                    Contains("bao write auth/jwt/config bound_issuer=http://127.0.0.1:8088 "
+                             "jwt_validation_pubkeys='-----BEGIN PUBLIC KEY-----\nAA=='"),
+                    Contains("bao write auth/jwt/role/w1 role_type=jwt user_claim=sub "
+                             "bound_subject=spiffe://example.org/web bound_audiences='the bao' "
+                             "token_policies=w1 token_ttl=10m token_max_ttl=1h")));
+  settings_.erase("role");
+  EXPECT_THAT(adapters_.at(1)->Setup(settings_, facts),
+              FailsWith(Code::kInvalidArgument, HasSubstr("role: is missing")));
+}
+
 }  // namespace
 }  // namespace credence

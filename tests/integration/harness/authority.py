@@ -14,8 +14,8 @@ TRUST_DOMAIN = "example.org"
 class Authority:
     """The trust authority by itself. It has what Agent needs of a server."""
 
-    def __init__(self, scratch, name="authority", domain=TRUST_DOMAIN, flags=(), start=True):
-        self.scratch, self.name, self.domain, self.flags = scratch, name, domain, flags
+    def __init__(self, scratch, name="authority", domain=TRUST_DOMAIN, flags=(), env=None, start=True):
+        self.scratch, self.name, self.domain, self.flags, self.env = scratch, name, domain, flags, env or {}
         self.folder = scratch.folder(name, 0o700)
         self.data = self.folder / "data"
         self.socket = self.folder / "run" / "api.sock"
@@ -29,7 +29,7 @@ class Authority:
                 "-port", self.port, "-oidcPort", self.oidc_port, *self.flags]
 
     def start(self):
-        self.process = self.scratch.start(self.command(), f"{self.name}.log", env=agent_environment())
+        self.process = self.scratch.start(self.command(), f"{self.name}.log", env=agent_environment() | self.env)
         wait_until(self.answers, 30, lambda: f"the authority answers\n{self.process.tail()}")
 
     def answers(self):

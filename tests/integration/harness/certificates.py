@@ -1,6 +1,7 @@
 """X.509 certificates made by the tests: for node attestation, and forged ones."""
 
 import datetime
+import ipaddress
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -16,16 +17,18 @@ def new_key():
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def certificate(subject, key, issuer, issuer_key, ca, uri=None):
-    """Valid for a day. `subject` is a common name; `issuer` is one too, or the x509.Name of a real authority."""
+def certificate(subject, key, issuer, issuer_key, ca, uri=None, address=None):
+    """Valid for a day. `subject` is a common name; `issuer` is one too, or the x509.Name of a real authority. The alternative name
+    is a URI or an IP address."""
     now = datetime.datetime.now(datetime.UTC)
     builder = (x509.CertificateBuilder().subject_name(name(subject)).issuer_name(name(issuer) if isinstance(issuer, str) else issuer)
                .public_key(key.public_key()).serial_number(x509.random_serial_number())
                .not_valid_before(now - datetime.timedelta(minutes=1)).not_valid_after(now + datetime.timedelta(days=1))
                .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
                .add_extension(x509.KeyUsage(not ca, False, False, False, False, ca, ca, False, False), critical=True))
-    if uri:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]), critical=False)
+    if uri or address:
+        alternative = x509.UniformResourceIdentifier(uri) if uri else x509.IPAddress(ipaddress.ip_address(address))
+        builder = builder.add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
 
 

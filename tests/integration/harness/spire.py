@@ -30,7 +30,7 @@ server {{
   jwt_key_type = "rsa-2048"
   # How soon agents see a new entry, and a new agent any entry: a quarter of a second rather than five.
   experimental {{ cache_reload_interval = "250ms" }}
-}}
+{federation}}}
 plugins {{
   DataStore "sql" {{ plugin_data {{
     database_type = "sqlite3"
@@ -52,11 +52,12 @@ server_api {{ address = "unix://{socket}" }}
 
 
 class SpireServer:
-    """`jti` loads the composer that gives every JWT-SVID one; `x509pop_ca` (a PEM file) adds that node attestor."""
+    """`jti` loads the composer that gives every JWT-SVID one; `x509pop_ca` (a PEM file) adds that node attestor;
+    `federation` is the inside of the block of that name, `env` what the server finds in its environment."""
 
     def __init__(self, scratch, name="server", jti=False, x509pop_ca=None, x509_ttl="1h", jwt_ttl="5m", ca_ttl="24h",
-                 agent_ttl="1h", domain=TRUST_DOMAIN):
-        self.scratch, self.name, self.domain = scratch, name, domain
+                 agent_ttl="1h", domain=TRUST_DOMAIN, federation="", env=None):
+        self.scratch, self.name, self.domain, self.env = scratch, name, domain, env
         self.folder = scratch.folder(name, 0o700)
         self.socket = self.folder / "api.sock"
         self.port, self.oidc_port = free_port(), free_port()
@@ -69,11 +70,12 @@ class SpireServer:
         self.conf = self.folder / "server.conf"
         self.conf.write_text(SERVER_CONF.format(
             port=self.port, socket=self.socket, domain=domain, data=self.folder, ca_ttl=ca_ttl, x509_ttl=x509_ttl,
-            agent_ttl=agent_ttl, jwt_ttl=jwt_ttl, issuer=self.issuer, more=more))
+            agent_ttl=agent_ttl, jwt_ttl=jwt_ttl, issuer=self.issuer, more=more,
+            federation=f"  federation {{\n{federation}\n  }}\n" if federation else ""))
         self.start()
 
     def start(self):
-        self.process = self.scratch.start([peer("spire-server"), "run", "-config", self.conf], f"{self.name}.log")
+        self.process = self.scratch.start([peer("spire-server"), "run", "-config", self.conf], f"{self.name}.log", env=self.env)
 
         def healthy():
             assert self.process.alive(), self.process.tail()
