@@ -7,8 +7,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "agent/cli/authority/asking_command.h"
+#include "agent/cli/authority/selector_flags.h"
 #include "agent/cli/commands.h"
-#include "agent/cli/selector_flags.h"
 #include "agent/cli/setup/setup_run.h"
 #include "base/core/clock.h"
 #include "base/http/client.h"
@@ -70,10 +71,7 @@ void AddSetupCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
                       "Folder of the agent's resources; that of `credence up` by default");
   command->add_flag("--yes", options->yes, "Write without asking");
   command->add_flag("--force", options->force, "Replace the file if it is there");
-  options->authority.AddTo(*command);
-  command->callback([options, action] {
-    *action = [options] { return Conclude(Setup(*options), options->authority.format); };
-  });
+  FinishCommand(*command, options, Setup, action);
 }
 
 }  // namespace credence

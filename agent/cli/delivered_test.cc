@@ -19,7 +19,7 @@ using testing::Pair;
 
 /// A credential with a token as variable VAR that ends `life` from now and should be asked for
 /// again `refresh` from now.
-std::shared_ptr<credential::v1::GetCredentialResponse> Credential(seconds life,
+std::shared_ptr<credential::v1::GetCredentialResponse> Handed(seconds life,
                                                                   seconds refresh,
                                                                   const std::string& token = "t") {
   const std::int64_t now = ToUnixSeconds(SystemClock().Now());
@@ -35,26 +35,26 @@ double SecondsLeft(const Delivered& delivered) {
 }
 
 TEST(DeliveredTest, IsAskedForAgainWhenTheAgentSays) {
-  EXPECT_THAT(SecondsLeft(Delivered("kv", Credential(seconds(600), seconds(300)))),
+  EXPECT_THAT(SecondsLeft(Delivered("kv", Handed(seconds(600), seconds(300)))),
               AllOf(Ge(297), Le(300)));
 }
 
 TEST(DeliveredTest, IsAskedForLessAndLessWhileTheAgentHasNoNewerOne) {
-  Delivered delivered("kv", Credential(seconds(600), seconds(-5)));
+  Delivered delivered("kv", Handed(seconds(600), seconds(-5)));
   EXPECT_LE(SecondsLeft(delivered), 1);
   for (int answers = 0; answers < 20; ++answers) {
-    delivered.Renew(Credential(seconds(600) - seconds(answers), seconds(-5)));
+    delivered.Renew(Handed(seconds(600) - seconds(answers), seconds(-5)));
   }
   EXPECT_THAT(SecondsLeft(delivered), AllOf(Ge(50), Le(66)));
   // One that is newer, and already due: at once, and from there on anew.
-  delivered.Renew(Credential(seconds(700), seconds(-5)));
+  delivered.Renew(Handed(seconds(700), seconds(-5)));
   EXPECT_LE(SecondsLeft(delivered), 1);
-  delivered.Renew(Credential(seconds(699), seconds(-5)));
+  delivered.Renew(Handed(seconds(699), seconds(-5)));
   EXPECT_THAT(SecondsLeft(delivered), AllOf(Ge(1.5), Le(2.2)));
 }
 
 TEST(DeliveredTest, FailuresPutTheNextQuestionOff) {
-  Delivered delivered("kv", Credential(seconds(600), seconds(300)));
+  Delivered delivered("kv", Handed(seconds(600), seconds(300)));
   const auto first = delivered.PutOff();
   EXPECT_GT(delivered.PutOff(), first);
   delivered.AskAgainSoon();
@@ -62,16 +62,16 @@ TEST(DeliveredTest, FailuresPutTheNextQuestionOff) {
 }
 
 TEST(DeliveredTest, SaysOnceThatTheVariablesDiffer) {
-  Delivered delivered("kv", Credential(seconds(10), seconds(5)));
-  EXPECT_FALSE(delivered.Renew(Credential(seconds(20), seconds(5))));
-  EXPECT_TRUE(delivered.Renew(Credential(seconds(30), seconds(5), "other")));
-  EXPECT_FALSE(delivered.Renew(Credential(seconds(40), seconds(5), "third")));
+  Delivered delivered("kv", Handed(seconds(10), seconds(5)));
+  EXPECT_FALSE(delivered.Renew(Handed(seconds(20), seconds(5))));
+  EXPECT_TRUE(delivered.Renew(Handed(seconds(30), seconds(5), "other")));
+  EXPECT_FALSE(delivered.Renew(Handed(seconds(40), seconds(5), "third")));
 }
 
 TEST(DeliveredTest, FilesAndTheVariablesThatPointToThemFitTogether) {
   const auto folder = PrivateFolder::Create();
   ASSERT_THAT(folder, IsOk());
-  const auto credential = Credential(seconds(10), seconds(5), "{{dir}}/a:{{dir}}/b");
+  const auto credential = Handed(seconds(10), seconds(5), "{{dir}}/a:{{dir}}/b");
   auto* file = credential->mutable_delivery()->add_files();
   file->set_path("sub/token");
   file->set_mode(0600);
@@ -88,8 +88,8 @@ TEST(DeliveredTest, FilesAndTheVariablesThatPointToThemFitTogether) {
 
 TEST(DeliveredTest, TwoDestinationsCannotSetOneVariable) {
   std::vector<Delivered> all;
-  all.emplace_back("one", Credential(seconds(10), seconds(5)));
-  all.emplace_back("two", Credential(seconds(10), seconds(5)));
+  all.emplace_back("one", Handed(seconds(10), seconds(5)));
+  all.emplace_back("two", Handed(seconds(10), seconds(5)));
   EXPECT_THAT(VariablesOf(all, nullptr),
               FailsWith(Code::kInvalidArgument, HasSubstr("one and two both set VAR")));
 }

@@ -16,15 +16,15 @@ constexpr auto kLeastMaxTtl = std::chrono::seconds(10);
 constexpr std::size_t kMaxName = 63;
 constexpr std::size_t kMaxOwner = 256;
 
-bool IsNameByte(char c) {
+bool IsResourceNameByte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
 
 /// [a-z0-9]([a-z0-9-]*[a-z0-9])?, at most 63 bytes.
 bool IsResourceName(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxName && IsNameByte(name.front()) &&
-         IsNameByte(name.back()) &&
-         std::all_of(name.begin(), name.end(), [](char c) { return IsNameByte(c) || c == '-'; });
+  return !name.empty() && name.size() <= kMaxName && IsResourceNameByte(name.front()) &&
+         IsResourceNameByte(name.back()) &&
+         std::all_of(name.begin(), name.end(), [](char c) { return IsResourceNameByte(c) || c == '-'; });
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/cli/authority_flags.h"
+#include "agent/cli/authority/authority_flags.h"
 #include "agent/cli/exit_code.h"
 #include "agent/cli/setup/questions.h"
 #include "agent/config/resources.h"

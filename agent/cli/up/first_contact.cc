@@ -12,7 +12,7 @@
 #include <fmt/format.h>
 
 #include "agent/cli/agent_client.h"
-#include "agent/cli/authority_client.h"
+#include "agent/cli/authority/authority_client.h"
 #include "agent/config/node_alias.h"
 #include "agent/upstream/agent_data.h"
 #include "base/core/clock.h"
