@@ -236,7 +236,8 @@ def web_pair():
         their_certificate, their_key = root.write("theirs")
         pair = Pair(scratch, "https_web", env={"SSL_CERT_FILE": root.path, "SSL_CERT_DIR": scratch.folder("none")},
                     our_flags=["-bundleEndpointCertificate", our_certificate, "-bundleEndpointKey", our_key],
-                    their_profile=f'serving_cert_file {{ cert_file_path = "{their_certificate}"\n key_file_path = "{their_key}" }}')
+                    their_profile=f'serving_cert_file {{ cert_file_path = "{their_certificate}"\n key_file_path = "{their_key}"\n '
+                                  'file_sync_interval = "1h" }')
         pair.root = root
         yield pair
 

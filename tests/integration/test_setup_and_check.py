@@ -28,8 +28,8 @@ def up(scratch_of_module):
     """`credence up` with one entry, ALICE's."""
     up = Up(scratch_of_module, flags=["-trustDomain", "example.org"])
     up.ok("entry", "create", "-spiffeID", WEB, "-selector", f"unix:uid:{ALICE}")
-    wait_until(lambda: up.cli("check", "nothing", "--output", "json", uid=ALICE).returncode == 1 and
-               found(up, "nothing")["agent"]["result"] == "ok", 20, "the agent answers")
+    setup(up, "openbao", "first", address="http://127.0.0.1:1", role="reader", audience="openbao")
+    wait_until(lambda: found(up, "first", "-exchange=false")["identity"]["result"] == "ok", 20, "the agent has ALICE's entry")
     return up
 
 

@@ -12,6 +12,7 @@ namespace {
 /// Never longer between looks at the schedule, so that a clock that jumped shows.
 constexpr std::chrono::minutes kLongestRotationWait{10};
 constexpr std::chrono::seconds kRotationRetry{10};
+constexpr std::chrono::milliseconds kBusyRetry{100};
 
 Error BusyRotating() {
   return Error(Code::kAborted, "signing keys are being rotated; try again");
@@ -106,6 +107,11 @@ Task<void> AuthorityState::RotateAsPlanned(KeyKind kind,
     const auto finished = co_await FinishRotation(kind);
     if (finished.ok()) {
       co_return;
+    }
+    if (finished.error().code() == Code::kAborted) {
+      // The key of the other kind changes, which takes milliseconds.
+      co_await Sleep(kBusyRetry);
+      continue;
     }
     LogWarn("A planned rotation waits", {{"successor", successor}, {"error", finished.error()}});
     co_await Sleep(kRotationRetry);

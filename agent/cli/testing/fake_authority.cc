@@ -304,6 +304,7 @@ Status FakeFederationService::BatchCreateFederationRelationship(
     }
     relationships.push_back(wanted);
     *result.mutable_federation_relationship() = wanted;
+    SetStatus(*result.mutable_status(), grpc::StatusCode::OK, "OK");
   }
   return Status::OK;
 }
@@ -321,6 +322,7 @@ Status FakeFederationService::BatchUpdateFederationRelationship(
     }
     *found = wanted;
     *result.mutable_federation_relationship() = wanted;
+    SetStatus(*result.mutable_status(), grpc::StatusCode::OK, "OK");
   }
   return Status::OK;
 }
