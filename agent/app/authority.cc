@@ -18,6 +18,7 @@
 #include "agent/authority/services/agent_api.h"
 #include "agent/authority/services/authority_state.h"
 #include "agent/authority/services/bundle_api.h"
+#include "agent/authority/services/changes_api.h"
 #include "agent/authority/services/control_api.h"
 #include "agent/authority/services/entry_api.h"
 #include "agent/authority/services/entry_files.h"
@@ -101,6 +102,7 @@ struct Authority::Core::Parts {
                   .jwt_life = config.jwt_svid_life,
                   .jwt_issuer = config.jwt_issuer}),
         bundle_api(*state, access, clock),
+        changes_api(*state, access),
         foreign_bundles(executor, *state, clock, {}),
         federation_api(*state, access, foreign_bundles, clock),
         entry_files(executor, pool, *state, clock, {.paths = config.resources}),
@@ -119,6 +121,7 @@ struct Authority::Core::Parts {
     entry_api.RegisterForAgents(api_server);
     svid_api.RegisterForAgents(api_server);
     bundle_api.RegisterForAgents(api_server);
+    changes_api.RegisterForAgents(api_server);
     for (h2::Server* server : {&api_server, &private_server}) {
       agent_api.RegisterForOperators(*server);
       entry_api.RegisterForOperators(*server);
@@ -144,6 +147,7 @@ struct Authority::Core::Parts {
   EntryApi entry_api;
   SvidApi svid_api;
   BundleApi bundle_api;
+  ChangesApi changes_api;
   ForeignBundles foreign_bundles;
   FederationApi federation_api;
   std::optional<WebCertificate> web_certificate;

@@ -24,7 +24,8 @@ IdentityService::IdentityService(asio::any_io_executor executor,
           },
           options.jwt),
       signer_(store_, server, pool, executor, clock, options.x509),
-      synchronizer_(store_,
+      synchronizer_(executor,
+                    store_,
                     server,
                     clock,
                     {.trust_domain = options.trust_domain, .interval = options.sync_interval},
@@ -33,6 +34,7 @@ IdentityService::IdentityService(asio::any_io_executor executor,
 
 void IdentityService::Start() {
   tasks_.Spawn("synchronize", synchronizer_.Run());
+  tasks_.Spawn("follow the server", synchronizer_.FollowServer());
   tasks_.Spawn("sign X509-SVIDs", signer_.Run());
   jwt_svids_.Start();
 }

@@ -84,6 +84,32 @@ TEST_F(IdentityServiceTest, SignsEntriesAheadAndHandsOnTheBundleOnce) {
   EXPECT_EQ(service_->sync_status().error, "");
 }
 
+TEST_F(IdentityServiceTest, AServerThatTellsOfChangesIsNotAskedInBetween) {
+  server_.tells = true;
+  Start();
+  ASSERT_TRUE(Until([&] { return server_.tell && server_.syncs == 2; }));
+  RunTask(io_, Sleep(milliseconds(150)));
+  EXPECT_EQ(server_.syncs, 2);
+  Add(MakeEntry("a", "unix:uid:1"));
+  server_.tell();
+  ASSERT_TRUE(Until([&] { return store().entries()->contains("a"); }));
+  server_.tells = false;
+  Add(MakeEntry("b", "unix:uid:2"));
+  EXPECT_TRUE(Until([&] { return store().entries()->contains("b"); }))
+      << "asked as often as before";
+}
+
+TEST_F(IdentityServiceTest, AServerThatComesBackEndsTheWaitForIt) {
+  server_.away = true;
+  server_.tells = true;
+  Start();
+  ASSERT_TRUE(Until([&] { return !service_->sync_status().error.empty() && server_.tell; }));
+  RunTask(io_, Sleep(milliseconds(150)));
+  server_.away = false;
+  server_.tell();
+  EXPECT_TRUE(Until([&] { return server_.syncs == 1; }));
+}
+
 TEST_F(IdentityServiceTest, AClockThatLagsBehindTheServersGetsItsSvids) {
   server_.clock_ahead = seconds(60);
   Add(MakeEntry("a", "unix:uid:1"));

@@ -13,6 +13,10 @@ namespace {
 /// For one whole sync, as SPIRE's agent has it.
 constexpr std::chrono::seconds kSyncTimeout{30};
 constexpr double kIntervalJitter = 0.1;
+/// Between syncs while the server says when to.
+constexpr std::chrono::minutes kFollowedInterval{10};
+/// From the end of a sync to the next, however often the server calls for one.
+constexpr std::chrono::milliseconds kLeastPause{500};
 
 std::chrono::milliseconds LongestWait(std::chrono::milliseconds interval) {
   constexpr std::chrono::minutes kLongest{8};
@@ -22,7 +26,8 @@ std::chrono::milliseconds LongestWait(std::chrono::milliseconds interval) {
 
 }  // namespace
 
-Synchronizer::Synchronizer(IdentityStore& store,
+Synchronizer::Synchronizer(asio::any_io_executor executor,
+                           IdentityStore& store,
                            ServerClient& server,
                            const Clock& clock,
                            Options options,
@@ -32,10 +37,12 @@ Synchronizer::Synchronizer(IdentityStore& store,
       clock_(clock),
       options_(std::move(options)),
       synced_(std::move(synced)),
-      backoff_({.initial = options_.interval, .cap = LongestWait(options_.interval)}) {}
+      backoff_({.initial = options_.interval, .cap = LongestWait(options_.interval)}),
+      told_(std::move(executor), 0) {}
 
 Task<void> Synchronizer::Run() {
   while (true) {
+    synced_with_ = told_.version();
     const auto done = co_await SyncOnce();
     if (done.ok()) {
       if (!status_.error.empty()) {
@@ -44,7 +51,10 @@ Task<void> Synchronizer::Run() {
       status_ = SyncStatus{clock_.Now(), ""};
       backoff_.Reset();
       synced_();
-      co_await Sleep(Jitter(options_.interval, kIntervalJitter));
+      co_await WaitForNext(Jitter(
+          follows_ ? std::max<std::chrono::milliseconds>(kFollowedInterval, options_.interval)
+                   : options_.interval,
+          kIntervalJitter));
     } else {
       const bool news = status_.error.empty();
       status_.error = done.error().ToString();
@@ -55,8 +65,33 @@ Task<void> Synchronizer::Run() {
       const auto wait = backoff_.Next();
       LogError("Synchronize failed; serving what is still valid",
                {{"error", done.error()}, {"retry_interval", FormatDuration(wait)}});
-      co_await Sleep(wait);
+      co_await WaitForNext(wait);
     }
+  }
+}
+
+Task<void> Synchronizer::WaitForNext(std::chrono::nanoseconds interval) {
+  using boost::asio::experimental::awaitable_operators::operator||;
+  co_await Sleep(std::min<std::chrono::milliseconds>(kLeastPause, options_.interval));
+  auto told = told_.Changed(synced_with_);
+  auto timeout = Sleep(interval);
+  co_await (std::move(told) || std::move(timeout));
+}
+
+Task<void> Synchronizer::FollowServer() {
+  while (true) {
+    const Error ended = co_await server_.WatchChanges([this] {
+      follows_ = true;
+      told_.Set(told_.value() + 1);
+    });
+    if (ended.code() == Code::kUnimplemented) {
+      co_return;
+    }
+    if (std::exchange(follows_, false)) {
+      // Whoever waits for the long interval is to wait for the short one.
+      told_.Set(told_.value() + 1);
+    }
+    co_await Sleep(Jitter(options_.interval, kIntervalJitter));
   }
 }
 

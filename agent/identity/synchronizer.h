@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include "base/core/backoff.h"
 #include "base/core/clock.h"
 #include "base/core/task.h"
+#include "base/core/watch.h"
 
 namespace credence {
 
@@ -20,7 +22,8 @@ struct SyncStatus {
   std::string error;
 };
 
-/// Brings entries and bundles up to date with the server, again and again. A sync that fails
+/// Brings entries and bundles up to date with the server, again and again: every few seconds, or
+/// when the server says that there is something new if it is one that does. A sync that fails
 /// changes nothing in what is served. Threads: core thread.
 class Synchronizer {
  public:
@@ -30,7 +33,8 @@ class Synchronizer {
   };
 
   /// `synced` runs after each success.
-  Synchronizer(IdentityStore& store,
+  Synchronizer(asio::any_io_executor executor,
+               IdentityStore& store,
                ServerClient& server,
                const Clock& clock,
                Options options,
@@ -38,11 +42,15 @@ class Synchronizer {
 
   /// Syncs for ever; ends by cancellation.
   Task<void> Run();
+  /// Hears from the server what has changed, beside Run(). Returns when the server never tells.
+  Task<void> FollowServer();
 
   const SyncStatus& status() const { return status_; }
 
  private:
   Task<Result<void>> SyncOnce();
+  /// For `interval`, or until the server calls for a sync.
+  Task<void> WaitForNext(std::chrono::nanoseconds interval);
   Task<Result<BundleSet>> FetchFederated(SharedEntries entries, Deadline deadline);
 
   IdentityStore& store_;
@@ -51,6 +59,12 @@ class Synchronizer {
   Options options_;
   std::function<void()> synced_;
   Backoff backoff_;
+  /// Changes with each word from the server.
+  Watch<std::uint64_t> told_;
+  /// What of it the last sync was begun after.
+  std::uint64_t synced_with_ = 0;
+  /// The server tells now, so that asking it is for what gets lost.
+  bool follows_ = false;
   SyncStatus status_;
 };
 

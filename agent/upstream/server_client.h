@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -83,6 +84,12 @@ class ServerClient {
   virtual Task<Result<JwtSvid>> NewJwtSvid(std::string entry_id,
                                            std::vector<std::string> audience,
                                            Deadline deadline) = 0;
+
+  /// Calls `changed` when the server begins to tell of changes, and after each change of entries or
+  /// bundles; several in quick succession are one. Returns when the server stops telling or after a
+  /// while (kDeadlineExceeded), and is then to be called again. Errors: kUnimplemented when the
+  /// server never tells, as SPIRE's.
+  virtual Task<Error> WatchChanges(std::function<void()> changed) = 0;
 
   /// Tells the server this agent's version, for its list of agents. A server too old to know the
   /// call is a success.

@@ -12,6 +12,7 @@
 #include "agent/upstream/translate.h"
 #include "base/rpc/call.h"
 
+#include "credence/authority/v1/changes.grpc.pb.h"
 #include "spire/api/server/agent/v1/agent.grpc.pb.h"
 #include "spire/api/server/bundle/v1/bundle.grpc.pb.h"
 #include "spire/api/server/entry/v1/entry.grpc.pb.h"
@@ -29,6 +30,8 @@ using SyncStream =
     BidiStream<entryv1::SyncAuthorizedEntriesRequest, entryv1::SyncAuthorizedEntriesResponse>;
 
 constexpr std::chrono::seconds kCallLimit{30};
+/// A watch ends then, so that it moves to the connection of the present SVID.
+constexpr std::chrono::minutes kWatchLimit{10};
 /// SPIRE's own limit for PostStatus.
 constexpr std::size_t kMaxVersionBytes = 255;
 
@@ -213,6 +216,27 @@ Task<Result<JwtSvid>> SpireServerClient::NewJwtSvid(std::string entry_id,
   // The token is a secret; its other copy goes now.
   WipeString(*answer->mutable_svid()->mutable_token());
   co_return svid;
+}
+
+Task<Error> SpireServerClient::WatchChanges(std::function<void()> changed) {
+  namespace changesv1 = authority::v1;
+  const auto channel = node_.channel();
+  BidiStream<changesv1::WatchRequest, changesv1::WatchResponse> stream(
+      rpc_, channel, &changesv1::Changes::Stub::PrepareAsyncWatch, Deadline::After(kWatchLimit));
+  const bool started = co_await stream.Start();
+  while (started) {
+    const auto response = co_await stream.Read();
+    if (!response.has_value()) {
+      break;
+    }
+    changed();
+  }
+  auto finished = co_await stream.Finish();
+  auto ended = Settle(node_, channel, "Watch", std::move(finished));
+  if (ended.ok()) {
+    co_return Error(Code::kUnavailable, "the server stopped telling of changes");
+  }
+  co_return std::move(ended).error();
 }
 
 Task<Result<void>> SpireServerClient::PostStatus(std::string version, Deadline deadline) {

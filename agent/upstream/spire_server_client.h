@@ -20,6 +20,7 @@ class SpireServerClient final : public ServerClient {
   Task<Result<JwtSvid>> NewJwtSvid(std::string entry_id,
                                    std::vector<std::string> audience,
                                    Deadline deadline) override;
+  Task<Error> WatchChanges(std::function<void()> changed) override;
   Task<Result<void>> PostStatus(std::string version, Deadline deadline) override;
 
  private:

@@ -84,6 +84,14 @@ AuthorityState::Planner PlanToForget(std::int64_t now) {
   };
 }
 
+/// Whether an agent that asks again is told something else.
+bool ConcernsAgents(const std::vector<Change>& changes) {
+  return std::any_of(changes.begin(), changes.end(), [](const Change& change) {
+    return change.table == Table::kEntries || change.table == Table::kFederation ||
+           change.table == Table::kSigningKeys;
+  });
+}
+
 }  // namespace
 
 AuthorityState::AuthorityState(asio::any_io_executor executor,
@@ -96,6 +104,7 @@ AuthorityState::AuthorityState(asio::any_io_executor executor,
       store_(std::move(store)),
       options_(std::move(options)),
       keys_(executor, nullptr),
+      changes_(executor, 0),
       queued_(executor, 0),
       tasks_(std::move(executor)) {}
 
@@ -240,6 +249,7 @@ void AuthorityState::ReplaceFileEntries(const EntrySet& entries,
     tables_.entries.Put(entry);
   }
   tables_.file_entries = std::move(files);
+  TellOfChange();
 }
 
 Task<void> AuthorityState::WriteJobs() {
@@ -264,12 +274,16 @@ Task<void> AuthorityState::Perform(std::shared_ptr<Job> job) {
   } else if (plan->changes.empty()) {
     job->outcome = Ok();
   } else {
+    const bool concerns_agents = ConcernsAgents(plan->changes);
     auto store = [store = store_, changes = std::move(plan->changes)] {
       return store->Apply(changes);
     };
     job->outcome = co_await RunOn(pool_, std::move(store));
     if (job->outcome.ok()) {
       plan->apply(tables_);
+      if (concerns_agents) {
+        TellOfChange();
+      }
     } else {
       LogError("The authority's state could not be stored", {{"error", job->outcome.error()}});
     }

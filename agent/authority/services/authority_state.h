@@ -75,6 +75,8 @@ class AuthorityState {
   /// The signing keys; a new set whenever they change.
   Watch<SharedSigningKeys>& keys() { return keys_; }
   std::uint64_t bundle_sequence() const { return bundle_sequence_; }
+  /// Changes with what agents ask for: entries and bundles.
+  Watch<std::uint64_t>& changes() { return changes_; }
   /// The bundle of the trust domain as it is now.
   spire::api::types::Bundle Bundle() const;
 
@@ -129,6 +131,7 @@ class AuthorityState {
   Result<void> LoadOrCreateKeys();
   Task<void> WriteJobs();
   Task<void> Perform(std::shared_ptr<Job> job);
+  void TellOfChange() { changes_.Set(changes_.value() + 1); }
   Task<void> RotateOnSchedule();
   Task<void> RotateAsPlanned(KeyKind kind, std::string successor, std::chrono::nanoseconds wait);
   Task<Result<void>> FinishRotation(KeyKind kind);
@@ -146,6 +149,7 @@ class AuthorityState {
   AuthorityTables tables_;
   Watch<SharedSigningKeys> keys_;
   std::uint64_t bundle_sequence_ = 1;
+  Watch<std::uint64_t> changes_;
   std::deque<std::shared_ptr<Job>> jobs_;
   Watch<std::uint64_t> queued_;
   /// One at a time: another one's new key file would look like a stray.

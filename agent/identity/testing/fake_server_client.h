@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -34,6 +35,7 @@ class FakeServerClient final : public ServerClient {
     if (away) {
       co_return Error(Code::kUnavailable, "server away");
     }
+    ++syncs;
     EntrySyncResult result;
     result.entries = std::make_shared<const EntryMap>(entries);
     co_return result;
@@ -95,6 +97,19 @@ class FakeServerClient final : public ServerClient {
     co_return svid;
   }
 
+  Task<Error> WatchChanges(std::function<void()> changed) override {
+    if (!tells) {
+      co_return Error(Code::kUnimplemented, "this server never tells");
+    }
+    changed();
+    tell = std::move(changed);
+    while (tells) {
+      co_await Sleep(std::chrono::milliseconds(1));
+    }
+    tell = nullptr;
+    co_return Error(Code::kUnavailable, "server away");
+  }
+
   Task<Result<void>> PostStatus(std::string /*version*/, Deadline /*deadline*/) override {
     co_return Ok();
   }
@@ -106,6 +121,10 @@ class FakeServerClient final : public ServerClient {
   }
 
   bool away = false;
+  int syncs = 0;
+  /// It says what has changed when `tell` is called, which is set while somebody listens.
+  bool tells = false;
+  std::function<void()> tell;
   EntryMap entries;
   const testkit::SpiffeCa ca{"example.org"};
   const testkit::SpiffeCa next_ca{"example.org"};
