@@ -34,6 +34,9 @@ struct UpOptions {
   std::string data_dir;
   std::optional<std::uint16_t> port;
   std::optional<std::uint16_t> oidc_port;
+  std::optional<std::string> jwt_issuer;
+  std::optional<std::string> bundle_endpoint_address;
+  std::optional<std::uint16_t> bundle_endpoint_port;
   OutputFormat format = OutputFormat::kHuman;
 };
 
@@ -81,6 +84,11 @@ Result<UpSettings> Settle(const UpLayout& layout, const UpOptions& options) {
   }
   settings->port = options.port.value_or(settings->port);
   settings->oidc_port = options.oidc_port.value_or(settings->oidc_port);
+  settings->jwt_issuer = options.jwt_issuer.value_or(settings->jwt_issuer);
+  settings->bundle_endpoint_address =
+      options.bundle_endpoint_address.value_or(settings->bundle_endpoint_address);
+  settings->bundle_endpoint_port =
+      options.bundle_endpoint_port.value_or(settings->bundle_endpoint_port);
   return settings;
 }
 
@@ -125,7 +133,13 @@ std::vector<std::string> AuthorityArguments(const UpLayout& layout, const UpSett
           "-port",
           fmt::format("{}", settings.port),
           "-oidcPort",
-          fmt::format("{}", settings.oidc_port)};
+          fmt::format("{}", settings.oidc_port),
+          "-jwtIssuer",
+          settings.Issuer(),
+          "-bundleEndpointAddress",
+          settings.bundle_endpoint_address,
+          "-bundleEndpointPort",
+          fmt::format("{}", settings.bundle_endpoint_port)};
 }
 
 std::vector<std::string> AgentArguments(const UpLayout& layout) {
@@ -239,7 +253,8 @@ void AddUpCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
       "Examples:\n"
       "  credence up\n"
       "  credence up -trustDomain example.org -dataDir ~/credence\n"
-      "Any user may run it: root's serves all processes of the machine, another user's that user's "
+      "  credence up -jwtIssuer https://issuer.example.org    # behind a proxy of yours\n"
+      "What is given is kept for the next start. Any user may run it: root's serves all processes of the machine, another user's that user's "
       "own. It runs until Ctrl-C or SIGTERM and keeps its state; SIGHUP reads the resources "
       "again.");
   command->add_option("--trustDomain",
@@ -249,6 +264,16 @@ void AddUpCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
   command->add_option("--port", options->port, "Port of the authority (8081, or a free one)");
   command->add_option(
       "--oidcPort", options->oidc_port, "Port of the OIDC issuer (8088, or a free one)");
+  command->add_option(
+      "--jwtIssuer",
+      options->jwt_issuer,
+      "URL that vendors fetch the OIDC documents from (that of -oidcPort), the iss of JWT-SVIDs");
+  command->add_option("--bundleEndpointAddress",
+                      options->bundle_endpoint_address,
+                      "IP address of the bundle endpoint, for other trust domains (127.0.0.1)");
+  command->add_option("--bundleEndpointPort",
+                      options->bundle_endpoint_port,
+                      "Port of the bundle endpoint (HTTPS), 0 for none (none)");
   AddOutputFlag(*command, options->format);
   command->callback([options, action] { *action = [options] { return Up(*options); }; });
 }

@@ -1,13 +1,16 @@
 """`credence up`: agent and authority in one command, for root and for any other user."""
 
+import json
 import os
 import pathlib
 import signal
+import ssl
+import time
 
 from harness.authority import Up
 from harness.fixtures import ALICE, BOB
 from harness.peers import peer, published
-from harness.processes import wait_until
+from harness.processes import free_port, wait_until
 
 
 def children(pid):
@@ -52,6 +55,27 @@ def test_a_restart_goes_on_with_the_same_node_and_entries(scratch):
     up.start()
     assert up.facts == before
     wait_until(lambda: "spiffe://example.org/web" in identities(up, ALICE), 15, "ALICE has an SVID")
+
+
+def test_a_new_entry_is_served_at_once_and_nobody_asks_in_between(scratch):
+    up = Up(scratch, flags=["-trustDomain", "example.org"])
+    time.sleep(2)
+    last = json.loads(up.ok("status", "--output", "json"))["last_sync_at"]
+    time.sleep(8)
+    assert json.loads(up.ok("status", "--output", "json"))["last_sync_at"] == last, "the authority has nothing to tell"
+    up.ok("entry", "create", "-spiffeID", "spiffe://example.org/web", "-selector", f"unix:uid:{ALICE}")
+    wait_until(lambda: "spiffe://example.org/web" in identities(up, ALICE), 3, "ALICE has an SVID")
+
+
+def test_issuer_and_bundle_endpoint_are_kept_for_the_next_start(scratch):
+    port = free_port()
+    up = Up(scratch, flags=["-trustDomain", "example.org", "-jwtIssuer", "https://issuer.example.org", "-bundleEndpointPort", port])
+    assert up.facts["oidc_issuer"] == "https://issuer.example.org"
+    assert up.stop() == 0
+    up.flags = ()
+    up.start()
+    assert up.facts["oidc_issuer"] == "https://issuer.example.org"
+    assert "BEGIN CERTIFICATE" in ssl.get_server_certificate(("127.0.0.1", port))
 
 
 def test_an_unprivileged_user_serves_its_own_processes(scratch):

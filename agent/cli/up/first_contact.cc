@@ -99,7 +99,7 @@ void PrintForHumans(const UpLayout& layout,
   PrintLine(fmt::format(
       "Credence is up. Trust domain {}, this node is {}", settings.trust_domain, agent_id));
   PrintLine(fmt::format("  workloads connect to  {}", layout.agent_socket));
-  PrintLine(fmt::format("  OIDC issuer           http://127.0.0.1:{}", settings.oidc_port));
+  PrintLine(fmt::format("  OIDC issuer           {}", settings.Issuer()));
   PrintLine(fmt::format("  destinations, grants  {}", layout.resources));
   PrintLine(fmt::format("  data, keys and logs   {}", layout.data_dir));
   PrintLine("\nNext, in another terminal:");
@@ -117,7 +117,7 @@ void PrintAsJson(const UpLayout& layout, const UpSettings& settings, const std::
              {"agent_socket", layout.agent_socket},
              {"authority_socket", layout.authority_socket},
              {"server_port", settings.port},
-             {"oidc_issuer", fmt::format("http://127.0.0.1:{}", settings.oidc_port)},
+             {"oidc_issuer", settings.Issuer()},
              {"agent_conf", layout.agent_conf},
              {"resources", layout.resources},
              {"audit_log", layout.audit_log},

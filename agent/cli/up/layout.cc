@@ -108,6 +108,10 @@ Result<UpLayout> LayoutFor(uid_t user, const std::string& data_dir) {
   return layout;
 }
 
+std::string UpSettings::Issuer() const {
+  return jwt_issuer.empty() ? fmt::format("http://127.0.0.1:{}", oidc_port) : jwt_issuer;
+}
+
 Result<UpSettings> LoadSettings(const std::string& path, const UpSettings& fallback) {
   const auto text = ReadFile(path, kMaxSettingsBytes);
   if (!text.ok()) {
@@ -134,7 +138,18 @@ Result<UpSettings> LoadSettings(const std::string& path, const UpSettings& fallb
     out = static_cast<std::uint16_t>(number->get_int64());
     return true;
   };
+  const auto text_of = [object](std::string_view name, std::string& out) {
+    const auto* member = object->if_contains(name);
+    if (member != nullptr && member->is_string()) {
+      out = std::string(member->get_string());
+    }
+    return member == nullptr || member->is_string();
+  };
   if (!port("port", settings.port) || !port("oidc_port", settings.oidc_port) ||
+      (object->contains("bundle_endpoint_port") &&
+       !port("bundle_endpoint_port", settings.bundle_endpoint_port)) ||
+      !text_of("jwt_issuer", settings.jwt_issuer) ||
+      !text_of("bundle_endpoint_address", settings.bundle_endpoint_address) ||
       !TrustDomain::Parse(settings.trust_domain).ok()) {
     return Damaged(path);
   }
@@ -144,7 +159,10 @@ Result<UpSettings> LoadSettings(const std::string& path, const UpSettings& fallb
 Result<void> StoreSettings(const std::string& path, const UpSettings& settings) {
   const boost::json::object object{{"trust_domain", settings.trust_domain},
                                    {"port", settings.port},
-                                   {"oidc_port", settings.oidc_port}};
+                                   {"oidc_port", settings.oidc_port},
+                                   {"jwt_issuer", settings.jwt_issuer},
+                                   {"bundle_endpoint_address", settings.bundle_endpoint_address},
+                                   {"bundle_endpoint_port", settings.bundle_endpoint_port}};
   return WriteFileAtomically(path, boost::json::serialize(object) + "\n", 0600);
 }
 

@@ -37,6 +37,13 @@ struct UpSettings {
   std::string trust_domain;
   std::uint16_t port = 8081;
   std::uint16_t oidc_port = 8088;
+  /// The iss of JWT-SVIDs; "" for the URL of that port on this machine.
+  std::string jwt_issuer;
+  /// Where other trust domains fetch the bundle; no endpoint without a port.
+  std::string bundle_endpoint_address = "127.0.0.1";
+  std::uint16_t bundle_endpoint_port = 0;
+
+  std::string Issuer() const;
 };
 
 /// The settings at `path`, `fallback` if there is no such file.
