@@ -1,12 +1,13 @@
 #include "base/core/program_pages.h"
 
-#include <link.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
+
+#include <link.h>
 
 namespace credence {
 namespace {
