@@ -29,6 +29,7 @@
 #include "agent/upstream/node_identity.h"
 #include "agent/upstream/spire_server_client.h"
 #include "base/core/log.h"
+#include "base/core/program_pages.h"
 #include "base/core/task_group.h"
 #include "base/h2/server.h"
 #include "base/http/client.h"
@@ -290,6 +291,7 @@ Task<void> Agent::Core::AttestThenServe() {
   if (!posted.ok()) {
     LogWarn("Could not tell the server this agent's version", {{"error", posted.error()}});
   }
+  ReleaseProgramPages();
   auto ended = co_await parts_->node.Run();
   LogError("This node can no longer prove itself to the server", {{"error", ended.error()}});
   // A ban ends the agent; after mere expiry what workloads hold is served until it expires.

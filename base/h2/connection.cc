@@ -21,6 +21,9 @@ constexpr std::chrono::milliseconds kGoawayPause{200};
 constexpr std::size_t kMostBacklog = 256;
 /// Writes in one turn, so that a fast reader of a large answer does not keep the thread.
 constexpr int kWritesPerTurn = 4;
+/// One to start a call's handler and one for the handler: an answer that waits for nothing goes out
+/// in one write with the acknowledgements of what came with its request.
+constexpr int kTurnsToAnAnswer = 2;
 
 using Socket = asio::posix::stream_descriptor;
 
@@ -132,7 +135,11 @@ void Connection::ReadOnce() {
   const bool sound = session_.Receive(bytes);
   reading_ = false;
   explicit_bzero(buffer.data(), bytes.size());
-  Flush();
+  if (sound && session_.started_call()) {
+    FlushAfter(kTurnsToAnAnswer);
+  } else {
+    Flush();
+  }
   if (!sound) {
     Close();
   } else if (open_ && session_.preface_done() && !std::exchange(preface_seen_, true)) {
@@ -144,11 +151,24 @@ void Connection::ReadOnce() {
 }
 
 void Connection::FlushSoon() {
-  // After reading, Flush() follows anyway.
-  if (!open_ || reading_ || std::exchange(flush_posted_, true)) {
-    return;
+  // After reading, a flush follows anyway.
+  if (!reading_) {
+    FlushAfter(1);
   }
-  asio::post(server_.executor, [self = shared_from_this()] {
+}
+
+void Connection::FlushAfter(int turns) {
+  if (open_ && !std::exchange(flush_posted_, true)) {
+    PostFlush(turns);
+  }
+}
+
+void Connection::PostFlush(int turns) {
+  asio::post(server_.executor, [self = shared_from_this(), turns] {
+    if (turns > 1) {
+      self->PostFlush(turns - 1);
+      return;
+    }
     self->flush_posted_ = false;
     self->Flush();
   });

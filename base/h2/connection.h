@@ -54,6 +54,9 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   /// look alive.
   bool Clogged() const;
   void FlushSoon();
+  /// Once what is ready to run now, and what that makes ready, has run `turns` times.
+  void FlushAfter(int turns);
+  void PostFlush(int turns);
   void Flush();
   bool WritePending();
   /// What the socket took of `bytes`; closes on errors.

@@ -38,6 +38,22 @@ TEST_F(ServerTest, AnswersAUnaryCall) {
   EXPECT_EQ(client.answer(id).error, 0U);
 }
 
+TEST_F(ServerTest, AnswersAndAcknowledgesInOneWrite) {
+  Start();
+  auto& client = Connect();
+  ASSERT_EQ(StatusOf(client, client.Call("/t/Echo", FrameMessage("first"))), "0");
+  client.Ping();
+  const auto id = client.Call("/t/Echo", FrameMessage("second"));
+  // The client reads between any two steps of the server.
+  for (int step = 0; step < 100 && client.pings_answered() == 0; ++step) {
+    client.Pump();
+    io_.restart();
+    io_.poll_one();
+  }
+  EXPECT_EQ(client.pings_answered(), 1U);
+  EXPECT_EQ(client.answer(id).grpc_status(), "0");
+}
+
 TEST_F(ServerTest, FailureIsTrailersOnlyWithEncodedMessageAndDetails) {
   Start();
   TestClient& client = Connect();

@@ -76,6 +76,7 @@ bool Session::Receive(std::span<const std::uint8_t> bytes) {
     (void)nghttp2_session_terminate_session(session_.get(), NGHTTP2_ENHANCE_YOUR_CALM);
     sound = false;
   }
+  started_call_ = !started_.empty();
   for (auto& stream : std::exchange(started_, {})) {
     server_.start_call(std::move(stream));
   }

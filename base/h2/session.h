@@ -71,6 +71,8 @@ class Session {
   void Close();
 
   bool preface_done() const { return preface_done_; }
+  /// The last Receive() began a call.
+  bool started_call() const { return started_call_; }
   /// When the header block began that is still arriving; nullopt if none is.
   std::optional<SteadyTime> header_block_since() const { return header_block_since_; }
   std::size_t open_calls() const { return streams_.size(); }
@@ -109,6 +111,7 @@ class Session {
   bool preface_done_ = false;
   bool closed_ = false;
   bool abuse_counted_ = false;
+  bool started_call_ = false;
   /// Something in the bytes of this Receive() reached us.
   bool useful_ = false;
   /// The request whose header block is arriving; a block is never interleaved with another.
