@@ -54,6 +54,16 @@ bool CanExpire(const AuthorityTables& tables) {
          });
 }
 
+/// Whether the entry that was made along with `record` is of no use without it: no node has come
+/// with the token, and nobody has given the entry another meaning.
+bool LeavesUnusedAlias(const AuthorityTables& tables,
+                       const authority::v1::JoinTokenRecord& record) {
+  const StoredEntry alias = tables.entries.Find(record.alias_entry_id());
+  return alias && alias->revision_number() == 0 &&
+         alias->parent_id().path() == "/spire/agent/join_token/" + record.token() &&
+         !tables.agents.contains(TextOfId(alias->parent_id()));
+}
+
 AuthorityState::Planner PlanToForget(std::int64_t now) {
   return [now](const AuthorityTables& tables) -> Result<AuthorityState::Plan> {
     std::vector<std::string> entries;
@@ -70,6 +80,10 @@ AuthorityState::Planner PlanToForget(std::int64_t now) {
       if (record.expires_at() <= now) {
         tokens.push_back(token);
         plan.changes.push_back({Table::kJoinTokens, token, std::nullopt});
+        if (LeavesUnusedAlias(tables, record)) {
+          entries.push_back(record.alias_entry_id());
+          plan.changes.push_back({Table::kEntries, record.alias_entry_id(), std::nullopt});
+        }
       }
     }
     plan.apply = [entries, tokens](AuthorityTables& changed) {
