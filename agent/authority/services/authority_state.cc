@@ -46,6 +46,24 @@ Result<void> LoadMessages(Datastore& store, Table table, std::string_view what, 
   return Ok();
 }
 
+std::vector<std::string> DomainsIn(const std::vector<Change>& changes) {
+  std::vector<std::string> domains;
+  for (const Change& change : changes) {
+    if (change.table == Table::kFederation) {
+      domains.push_back(change.key);
+    }
+  }
+  return domains;
+}
+
+std::vector<bool> AreKnown(const std::vector<std::string>& domains, const AuthorityTables& tables) {
+  std::vector<bool> known;
+  for (const std::string& domain : domains) {
+    known.push_back(tables.federation.contains(domain));
+  }
+  return known;
+}
+
 bool CanExpire(const AuthorityTables& tables) {
   const auto& entries = tables.entries.all();
   return !tables.join_tokens.empty() ||
@@ -109,6 +127,7 @@ AuthorityState::AuthorityState(asio::any_io_executor executor,
       clock_(clock),
       store_(std::move(store)),
       options_(std::move(options)),
+      foreign_domains_(executor, {}),
       keys_(executor, nullptr),
       queued_(executor, 0),
       tasks_(std::move(executor)) {}
@@ -278,12 +297,17 @@ Task<void> AuthorityState::Perform(std::shared_ptr<Job> job) {
   } else if (plan->changes.empty()) {
     job->outcome = Ok();
   } else {
+    const std::vector<std::string> domains = DomainsIn(plan->changes);
     auto store = [store = store_, changes = std::move(plan->changes)] {
       return store->Apply(changes);
     };
     job->outcome = co_await RunOn(pool_, std::move(store));
     if (job->outcome.ok()) {
+      const std::vector<bool> before = AreKnown(domains, tables_);
       plan->apply(tables_);
+      if (AreKnown(domains, tables_) != before) {
+        foreign_domains_.Set({});
+      }
     } else {
       LogError("The authority's state could not be stored", {{"error", job->outcome.error()}});
     }
