@@ -148,7 +148,8 @@ def test_the_real_servers_commands_say_the_same(related):
 
 @pytest.mark.hostile
 def test_FED_23_an_endpoint_with_another_identity_is_refused(related):
-    before = held(related.ours, THEIRS)
+    before = own(related.theirs)
+    wait_until(lambda: held(related.ours, THEIRS) == before, 20, "the first poll, under the right identity, has come through")
     relate(related.ours, THEIRS, related.their_port, "https_spiffe", "-endpointSpiffeID", f"spiffe://{THEIRS}/impostor",
            verb="update")
     refused = refresh(related.ours, THEIRS, check=False)
