@@ -1,6 +1,5 @@
 #include "agent/identity/identity_service.h"
 
-#include <set>
 #include <utility>
 
 #include "base/core/log.h"
@@ -63,11 +62,7 @@ Task<Result<JwtSvid>> IdentityService::NewJwtSvid(std::string entry_id,
 
 void IdentityService::Synced() {
   signer_.Wake();
-  std::set<std::string> key_ids;
-  for (const JwtAuthority& authority : store_.own_bundle()->jwt_authorities) {
-    key_ids.insert(authority.key_id);
-  }
-  jwt_svids_.Prune(*store_.entries(), key_ids);
+  jwt_svids_.Prune(*store_.entries(), store_.own_bundle()->jwt_authorities);
   if (store_.own_bundle() != last_bundle_) {
     last_bundle_ = store_.own_bundle();
     bundle_changed_(last_bundle_);

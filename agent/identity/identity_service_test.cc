@@ -205,6 +205,38 @@ TEST_F(IdentityServiceTest, SvidOfAnAuthorityThatTheBundleLacksWaitsForTheBundle
   })) << "asked for again as soon as the bundle is there";
 }
 
+TEST_F(IdentityServiceTest, SvidOfATaintedAuthorityIsReplacedAtOnce) {
+  Add(MakeEntry("a", "unix:uid:1"));
+  Start();
+  ASSERT_TRUE(Until([&] { return SerialOf("a") == 1; }));
+  server_.authorities.push_back(server_.next_ca.certificate());
+  server_.signing_ca = &server_.next_ca;
+  RunTask(io_, Sleep(milliseconds(100)));
+  ASSERT_EQ(SerialOf("a"), 1) << "a new authority alone changes nothing";
+  server_.tainted = {server_.ca.certificate()};
+  EXPECT_TRUE(Until([&] {
+    EXPECT_NE(SerialOf("a"), 0) << "it is served until the next one is here";
+    return SerialOf("a") == 2;
+  }));
+  EXPECT_THAT(store().own_bundle()->x509_authorities, SizeIs(2)) << "others still need it";
+  RunTask(io_, Sleep(milliseconds(200)));
+  EXPECT_EQ(SerialOf("a"), 2);
+}
+
+TEST_F(IdentityServiceTest, ServerThatStillSignsWithATaintedAuthorityIsAskedAgainAfterAPause) {
+  Add(MakeEntry("a", "unix:uid:1"));
+  server_.tainted = {server_.ca.certificate()};
+  Start();
+  ASSERT_TRUE(Until([&] { return SerialOf("a") == 1; }));
+  RunTask(io_, Sleep(milliseconds(200)));
+  EXPECT_EQ(SerialOf("a"), 1);
+  server_.authorities.push_back(server_.next_ca.certificate());
+  ASSERT_TRUE(Until([&] { return SerialOf("a") == 2; })) << "a new bundle may mean a new signer";
+  server_.signing_ca = &server_.next_ca;
+  clock_.Advance(minutes(1));
+  EXPECT_TRUE(Until([&] { return SerialOf("a") == 3; }));
+}
+
 TEST_F(IdentityServiceTest, CapLimitsWhatIsSignedAheadButNotWhatCallersHold) {
   Add(MakeEntry("a", "unix:uid:1"));
   Add(MakeEntry("b", "unix:uid:2"));

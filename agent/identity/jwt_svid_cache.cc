@@ -1,6 +1,8 @@
 #include "agent/identity/jwt_svid_cache.h"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "agent/identity/renewal.h"
@@ -121,10 +123,16 @@ void JwtSvidCache::Erase(std::map<Key, Token>::iterator token) {
   tokens_.erase(token);
 }
 
-void JwtSvidCache::Prune(const EntryMap& still_there, const std::set<std::string>& key_ids) {
+void JwtSvidCache::Prune(const EntryMap& still_there, const std::vector<JwtAuthority>& keys) {
+  std::set<std::string_view> good;
+  for (const JwtAuthority& key : keys) {
+    if (!key.tainted) {
+      good.insert(key.key_id);
+    }
+  }
   for (auto token = tokens_.begin(); token != tokens_.end();) {
     const auto current = token++;
-    const bool withdrawn = !key_ids.empty() && !key_ids.contains(current->second.svid->key_id);
+    const bool withdrawn = !keys.empty() && !good.contains(current->second.svid->key_id);
     if (withdrawn || !still_there.contains(current->first.entry_id)) {
       Erase(current);
     }

@@ -4,7 +4,6 @@
 #include <list>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -17,6 +16,7 @@
 #include "base/core/task.h"
 #include "base/core/task_group.h"
 #include "base/core/watch.h"
+#include "base/svid/bundle.h"
 #include "base/svid/jwt_svid.h"
 
 namespace credence {
@@ -51,9 +51,9 @@ class JwtSvidCache {
                                   Deadline deadline);
 
   /// Drops tokens of entries that `still_there` no longer holds and tokens signed by a key that is
-  /// not among `key_ids` (a withdrawn authority); an empty set of keys means that they are not
+  /// tainted or not among `keys` (a withdrawn authority); no keys at all means that they are not
   /// known and drops nothing.
-  void Prune(const EntryMap& still_there, const std::set<std::string>& key_ids);
+  void Prune(const EntryMap& still_there, const std::vector<JwtAuthority>& keys);
 
   std::size_t size() const { return tokens_.size(); }
 

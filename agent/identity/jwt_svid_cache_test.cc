@@ -163,15 +163,26 @@ TEST_F(JwtSvidCacheTest, LeastRecentlyUsedGoesFirst) {
 TEST_F(JwtSvidCacheTest, PruneDropsTokensOfWithdrawnKeysAndEntries) {
   ASSERT_THAT(Get(Entry("a")), IsOk());
   const EntryMap both{{"a", *Entry("a")}, {"b", *Entry("b")}};
-  cache_.Prune(both, {"k1"});
+  const JwtAuthority own{.key_id = "k1", .public_key = ""};
+  const JwtAuthority other{.key_id = "k2", .public_key = ""};
+  cache_.Prune(both, {own});
   EXPECT_EQ(cache_.size(), 1U);
   cache_.Prune(both, {});
   EXPECT_EQ(cache_.size(), 1U) << "unknown keys drop nothing";
-  cache_.Prune(both, {"k2"});
+  cache_.Prune(both, {other});
   EXPECT_EQ(cache_.size(), 0U);
   ASSERT_THAT(Get(Entry("a")), IsOk());
-  cache_.Prune({}, {"k1"});
+  cache_.Prune({}, {own});
   EXPECT_EQ(cache_.size(), 0U);
+}
+
+TEST_F(JwtSvidCacheTest, PruneDropsTokensOfATaintedKey) {
+  ASSERT_THAT(Get(Entry("a")), IsOk());
+  const JwtAuthority tainted{.key_id = "k1", .public_key = "", .tainted = true};
+  cache_.Prune({{"a", *Entry("a")}}, {tainted});
+  EXPECT_EQ(cache_.size(), 0U) << "also when there is no other key";
+  ASSERT_THAT(Get(Entry("a")), IsOk());
+  EXPECT_EQ(signed_, 2);
 }
 
 TEST_F(JwtSvidCacheTest, WaitingEndsAtTheDeadline) {

@@ -14,6 +14,8 @@ namespace {
 constexpr std::chrono::seconds kSignTimeout{30};
 /// After a failed call, a refused entry or a certificate that may not be served.
 constexpr std::chrono::seconds kRetryPause{5};
+/// After a server signed with a tainted authority once more: it has to change over first.
+constexpr std::chrono::minutes kTaintedPause{1};
 /// An entry is in use for this long after a caller last asked for it.
 constexpr std::chrono::minutes kUseLasts{10};
 
@@ -95,7 +97,7 @@ void X509Signer::Hold::Release() {
 
 Task<void> X509Signer::Run() {
   while (true) {
-    DropUntrusted();
+    CheckHeld();
     std::vector<SharedEntry> due = Due();
     if (due.empty()) {
       EvictUnused();
@@ -113,7 +115,8 @@ bool X509Signer::NeedsSigning(const RegistrationEntry& entry, WallTime now) cons
     return false;
   }
   const SharedX509Svid held = store_.FindX509(entry.id);
-  return !held || held->entry_revision != entry.revision || held->renew_at <= now;
+  return !held || held->entry_revision != entry.revision || held->renew_at <= now ||
+         tainted_.contains(entry.id);
 }
 
 std::vector<SharedEntry> X509Signer::Due() {
@@ -179,10 +182,11 @@ Task<void> X509Signer::SignBatch(std::vector<SharedEntry> batch) {
                 signed_chains = *std::move(chains),
                 bundle = store_.own_bundle(),
                 now = clock_.Now()]() mutable {
+    std::vector<CheckedX509> results;
     for (std::size_t i = 0; i < attempts.size(); ++i) {
-      signed_chains[i] = Checked(attempts[i], std::move(signed_chains[i]), bundle, now);
+      results.push_back(Checked(attempts[i], std::move(signed_chains[i]), bundle, now));
     }
-    return std::move(signed_chains);
+    return results;
   };
   auto checked = co_await RunOn(pool_, std::move(check));
   for (std::size_t i = 0; i < attempts.size(); ++i) {
@@ -191,33 +195,35 @@ Task<void> X509Signer::SignBatch(std::vector<SharedEntry> batch) {
   store_.Publish();
 }
 
-SignedX509 X509Signer::Checked(const Attempt& attempt,
-                               SignedX509 chain,
-                               const SharedBundle& bundle,
-                               WallTime now) {
+X509Signer::CheckedX509 X509Signer::Checked(const Attempt& attempt,
+                                            SignedX509 chain,
+                                            const SharedBundle& bundle,
+                                            WallTime now) {
   if (!chain.ok()) {
-    return chain;
+    return {std::move(chain)};
   }
   if (chain->id != attempt.entry->spiffe_id) {
-    return Error(Code::kInternal, "the server signed for " + chain->id.text());
+    return {Error(Code::kInternal, "the server signed for " + chain->id.text())};
   }
   const auto public_key = PublicKeyOf(chain->certificates.front());
   if (!public_key.ok() || *public_key != attempt.key.PublicKey()) {
-    return Error(Code::kInternal, "the server signed for another key");
+    return {Error(Code::kInternal, "the server signed for another key")};
   }
   if (!bundle) {
-    return Error(Code::kUnavailable, "there is no bundle to check the certificate against");
+    return {Error(Code::kUnavailable, "there is no bundle to check the certificate against")};
   }
   // A clock that lags is no reason to ask again: others take the certificate.
   const WallTime then = std::max(now, chain->not_before);
   if (auto verified = VerifyX509Svid(*chain, bundle->x509_authorities, then); !verified.ok()) {
-    return std::move(verified).error();
+    return {std::move(verified).error()};
   }
-  return chain;
+  const bool tainted = SignedByTainted(*chain, *bundle, then);
+  return {std::move(chain), tainted};
 }
 
-void X509Signer::Keep(const Attempt& attempt, SignedX509 chain) {
+void X509Signer::Keep(const Attempt& attempt, CheckedX509 checked) {
   const RegistrationEntry& entry = *attempt.entry;
+  SignedX509& chain = checked.chain;
   if (!chain.ok()) {
     pause_until_[entry.id] = clock_.Now() + kRetryPause;
     LogWarn(
@@ -227,6 +233,12 @@ void X509Signer::Keep(const Attempt& attempt, SignedX509 chain) {
   }
   if (!store_.entries()->contains(entry.id)) {
     return;
+  }
+  if (checked.tainted) {
+    tainted_.insert(entry.id);
+    pause_until_[entry.id] = clock_.Now() + kTaintedPause;
+  } else {
+    tainted_.erase(entry.id);
   }
   auto held = std::make_shared<HeldX509Svid>(HeldX509Svid{
       X509Svid{*std::move(chain), std::make_shared<const SecretBytes>(attempt.key.ToPkcs8())},
@@ -261,7 +273,7 @@ void X509Signer::EvictUnused() {
   }
 }
 
-void X509Signer::DropUntrusted() {
+void X509Signer::CheckHeld() {
   const SharedBundle bundle = store_.own_bundle();
   if (!bundle || bundle == checked_against_) {
     return;
@@ -269,6 +281,7 @@ void X509Signer::DropUntrusted() {
   checked_against_ = bundle;
   // What the last bundle did not vouch for, this one may.
   pause_until_.clear();
+  tainted_.clear();
   std::vector<std::string> untrusted;
   for (const auto& [id, held] : store_.x509_svids()) {
     const X509SvidChain& chain = held->svid.chain;
@@ -276,7 +289,12 @@ void X509Signer::DropUntrusted() {
     const auto verified = VerifyX509Svid(chain, bundle->x509_authorities, then);
     if (!verified.ok()) {
       untrusted.push_back(id);
+    } else if (SignedByTainted(chain, *bundle, then)) {
+      tainted_.insert(id);
     }
+  }
+  if (!tainted_.empty()) {
+    LogInfo("X509-SVIDs of a tainted authority are signed again", {{"count", tainted_.size()}});
   }
   for (const std::string& id : untrusted) {
     store_.DropX509(id);

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,8 +20,9 @@
 namespace credence {
 
 /// Keeps the store's X509-SVIDs signed: ahead of demand up to a soft cap, at once for entries that
-/// a caller waits for, again at half of their life, when their entry changed or when they no longer
-/// chain to the bundle. Threads: core thread; keys are made on the pool.
+/// a caller waits for, again at half of their life, when their entry changed, when an authority
+/// that they chain to is tainted or when they no longer chain to the bundle. Threads: core thread;
+/// keys are made on the pool.
 class X509Signer {
  public:
   struct Options {
@@ -73,6 +75,11 @@ class X509Signer {
     SharedEntry entry;
     PrivateKey key;
   };
+  /// What was signed, with what the bundle says of it.
+  struct CheckedX509 {
+    SignedX509 chain;
+    bool tainted = false;
+  };
 
   /// Entries to sign now, the wanted first.
   std::vector<SharedEntry> Due();
@@ -81,13 +88,14 @@ class X509Signer {
   /// `chain` if it may be served: for the entry's ID and our key, and trusted by those who have the
   /// bundle. A server that signs with an authority its bundle has not shown yet is asked again.
   /// Runs on the pool.
-  static SignedX509 Checked(const Attempt& attempt,
-                            SignedX509 chain,
-                            const SharedBundle& bundle,
-                            WallTime now);
-  void Keep(const Attempt& attempt, SignedX509 chain);
+  static CheckedX509 Checked(const Attempt& attempt,
+                             SignedX509 chain,
+                             const SharedBundle& bundle,
+                             WallTime now);
+  void Keep(const Attempt& attempt, CheckedX509 checked);
   void EvictUnused();
-  void DropUntrusted();
+  /// Drops what a new bundle no longer vouches for, and marks what it calls tainted.
+  void CheckHeld();
   Task<void> WaitForWork();
 
   IdentityStore& store_;
@@ -101,6 +109,9 @@ class X509Signer {
   std::map<std::string, Use, std::less<>> used_;
   /// Entry ids that nothing good came of, with when to try again.
   std::map<std::string, WallTime, std::less<>> pause_until_;
+  /// Entry ids whose SVID is signed by a tainted authority. It is served until the next one is
+  /// here.
+  std::set<std::string, std::less<>> tainted_;
   /// Halved by a failed call, doubled by a good one.
   std::size_t batch_size_;
   /// The bundle that all held SVIDs were checked against.

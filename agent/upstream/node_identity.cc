@@ -1,5 +1,6 @@
 #include "agent/upstream/node_identity.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -235,6 +236,11 @@ void NodeIdentity::UpdateBundle(SharedBundle bundle) {
     return;
   }
   const auto old = std::exchange(bundle_, std::move(bundle));
+  if (IsTainted() && !std::exchange(tainted_, true)) {
+    LogWarn("The authority of the agent SVID is tainted; rotating",
+            {{"spiffe_id", svid_->id.text()}});
+    news_.Set(news_.value() + 1);
+  }
   const bool same = old != nullptr && old->x509_authorities == bundle_->x509_authorities;
   if (same || !svid_.has_value()) {
     return;
@@ -249,6 +255,11 @@ void NodeIdentity::UpdateBundle(SharedBundle bundle) {
   }
   unsaved_ = true;
   news_.Set(news_.value() + 1);
+}
+
+bool NodeIdentity::IsTainted() const {
+  return svid_.has_value() && bundle_ != nullptr &&
+         SignedByTainted(*svid_, *bundle_, std::max(clock_.Now(), svid_->not_before));
 }
 
 void NodeIdentity::ServerRefused(Refusal refusal, const SharedRpcChannel& channel) {

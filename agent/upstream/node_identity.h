@@ -31,8 +31,8 @@
 namespace credence {
 
 /// This node's own SVID, the bundle it trusts its server by, and the connection built from the two.
-/// Attests, rotates at half-life, keeps both on disk (agent-data.json, in the format of SPIRE's
-/// agent, so that either can take over from the other).
+/// Attests, rotates at half-life or when its authority is tainted, keeps both on disk
+/// (agent-data.json, in the format of SPIRE's agent, so that either can take over from the other).
 /// Threads: core thread; files and keys are worked on by the pool.
 class NodeIdentity {
  public:
@@ -81,7 +81,8 @@ class NodeIdentity {
   bool reattestable() const { return reattestable_; }
 
   /// The own trust domain's bundle as just fetched. Other X.509 authorities make a new channel and
-  /// are stored soon; a bundle without any is ignored with a warning.
+  /// are stored soon; a bundle without any is ignored with a warning. An SVID whose authority it
+  /// calls tainted is rotated at once.
   void UpdateBundle(SharedBundle bundle);
 
   /// The server said so in answer to a call over `channel`; Run() acts on it. Ignored for a channel
@@ -128,6 +129,7 @@ class NodeIdentity {
   Result<void> CheckIssued(const X509SvidChain& chain, const PrivateKey& key) const;
   Result<SharedRpcChannel> ChannelTo(RpcTrust trust, std::optional<RpcIdentity> identity) const;
   Result<void> RebuildChannel();
+  bool IsTainted() const;
   Task<void> WaitForNews(std::chrono::nanoseconds at_most);
 
   const Options options_;
@@ -146,6 +148,8 @@ class NodeIdentity {
   std::optional<RotationSchedule> schedule_;
   SharedRpcChannel channel_;
   Refusal refusal_ = Refusal::kNone;
+  /// The SVID is signed by a tainted authority.
+  bool tainted_ = false;
   /// What is in memory is not on disk.
   bool unsaved_ = false;
   /// Members of the stored file that are not ours.

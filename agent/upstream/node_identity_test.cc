@@ -262,6 +262,24 @@ TEST_F(NodeIdentityTest, NonReattestableSvidIsRenewedAtHalfLife) {
   EXPECT_THAT(Post(*node), IsOk());
 }
 
+TEST_F(NodeIdentityTest, SvidOfATaintedAuthorityIsRotatedAtOnceAndNotOverAndOver) {
+  TrustServer();
+  const auto node = MakeNode();
+  ASSERT_THAT(Start(*node), IsOk());
+  const auto before = node->svid()->certificates;
+  TrustBundle bundle = *node->bundle();
+  bundle.x509_authorities.push_back(testkit::SpiffeCa("example.org").certificate());
+  bundle.tainted_x509_authorities = {bundle.x509_authorities.back()};
+  node->UpdateBundle(std::make_shared<const TrustBundle>(bundle));
+  EXPECT_THAT(RunTask(io_, RunFor(node.get(), 300ms)), FailsWithCode(Code::kDeadlineExceeded));
+  EXPECT_EQ(server_.counts().renewals, 0) << "it is another's authority";
+  bundle.tainted_x509_authorities = {server_.ca().certificate()};
+  node->UpdateBundle(std::make_shared<const TrustBundle>(bundle));
+  EXPECT_THAT(RunTask(io_, RunFor(node.get(), 1s)), FailsWithCode(Code::kDeadlineExceeded));
+  EXPECT_EQ(server_.counts().renewals, 1) << "the server signs with the same authority as before";
+  EXPECT_NE(node->svid()->certificates, before);
+}
+
 TEST_F(NodeIdentityTest, ReattestableSvidIsRenewedByAttestation) {
   TrustServer();
   UseX509Pop();

@@ -16,6 +16,8 @@ constexpr std::chrono::seconds kCallLimit{30};
 /// Looks at the clock at least this often: a suspended machine wakes up with certificates grown
 /// old.
 constexpr std::chrono::seconds kLongestWait{30};
+/// After a server signed with a tainted authority once more: it has to change over first.
+constexpr std::chrono::minutes kTaintedPause{1};
 
 }  // namespace
 
@@ -138,6 +140,7 @@ Task<Result<void>> NodeIdentity::Adopt(Issued issued) {
   }
   schedule_.emplace(svid_->not_before, svid_->not_after);
   refusal_ = Refusal::kNone;
+  tainted_ = IsTainted();
   // Stored before its first use, with which the server drops the old one.
   co_await StoreOrWarn();
   co_return RebuildChannel();
@@ -197,11 +200,14 @@ Task<Result<void>> NodeIdentity::Run() {
       co_await StoreOrWarn();
     }
     const auto now = clock_.Now();
-    const bool wanted = refusal_ != Refusal::kNone || schedule_->Due(now);
+    const bool wanted = refusal_ != Refusal::kNone || tainted_ || schedule_->Due(now);
     if (wanted && retry_after.Passed()) {
       const bool rotated = co_await Rotate();
       if (rotated) {
         backoff.Reset();
+        if (tainted_) {
+          retry_after = Deadline::After(kTaintedPause);
+        }
         continue;
       }
       retry_after = Deadline::After(backoff.Next());

@@ -92,11 +92,14 @@ Result<TrustBundle> BundleFromServer(const types::Bundle& bundle, const TrustDom
       return Foreign("an X.509 authority", parsed.error());
     }
     translated.x509_authorities.push_back(authority.asn1());
+    if (authority.tainted()) {
+      translated.tainted_x509_authorities.push_back(authority.asn1());
+    }
   }
   for (const auto& authority : bundle.jwt_authorities()) {
     if (!authority.key_id().empty() && !authority.public_key().empty()) {
       translated.jwt_authorities.push_back(
-          JwtAuthority{authority.key_id(), authority.public_key()});
+          JwtAuthority{authority.key_id(), authority.public_key(), authority.tainted()});
     }
   }
   return translated;

@@ -99,6 +99,27 @@ TEST(BundleFromServerTest, TakesAuthoritiesAndLeavesOutNamelessKeys) {
   EXPECT_EQ(translated->sequence, 5U);
 }
 
+TEST(BundleFromServerTest, TellsWhichAuthoritiesAreTainted) {
+  const testkit::SpiffeCa old_ca("example.org");
+  const testkit::SpiffeCa new_ca("example.org");
+  types::Bundle bundle;
+  bundle.set_trust_domain("example.org");
+  auto* tainted = bundle.add_x509_authorities();
+  tainted->set_asn1(old_ca.certificate());
+  tainted->set_tainted(true);
+  bundle.add_x509_authorities()->set_asn1(new_ca.certificate());
+  auto* key = bundle.add_jwt_authorities();
+  key->set_key_id("one");
+  key->set_public_key("spki");
+  key->set_tainted(true);
+  const auto translated = BundleFromServer(bundle, *TrustDomain::Parse("example.org"));
+  ASSERT_THAT(translated, IsOk());
+  EXPECT_THAT(translated->x509_authorities,
+              ElementsAre(old_ca.certificate(), new_ca.certificate()));
+  EXPECT_THAT(translated->tainted_x509_authorities, ElementsAre(old_ca.certificate()));
+  EXPECT_TRUE(translated->jwt_authorities.front().tainted);
+}
+
 TEST(BundleFromServerTest, AnotherTrustDomainOrDamagedAuthorityIsRefused) {
   const auto domain = *TrustDomain::Parse("example.org");
   types::Bundle bundle;

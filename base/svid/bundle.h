@@ -18,6 +18,8 @@ struct JwtAuthority {
   std::string key_id;
   /// DER SubjectPublicKeyInfo.
   std::string public_key;
+  /// Known to others than its owner, perhaps: what it signed is to be replaced.
+  bool tainted = false;
 
   bool operator==(const JwtAuthority&) const = default;
 };
@@ -30,6 +32,8 @@ struct TrustBundle {
   std::vector<std::string> x509_authorities;
   std::vector<JwtAuthority> jwt_authorities;
   std::uint64_t sequence = 0;
+  /// Those of `x509_authorities` that are tainted. They stay trusted until the server removes them.
+  std::vector<std::string> tainted_x509_authorities{};
 
   bool operator==(const TrustBundle&) const = default;
 };

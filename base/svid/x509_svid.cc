@@ -231,4 +231,9 @@ Result<void> VerifyX509Svid(const X509SvidChain& chain,
   return Ok();
 }
 
+bool SignedByTainted(const X509SvidChain& chain, const TrustBundle& bundle, WallTime now) {
+  return !bundle.tainted_x509_authorities.empty() &&
+         VerifyX509Svid(chain, bundle.tainted_x509_authorities, now).ok();
+}
+
 }  // namespace credence

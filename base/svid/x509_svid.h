@@ -9,6 +9,7 @@
 #include "base/core/result.h"
 #include "base/core/secret_bytes.h"
 #include "base/spiffe/spiffe_id.h"
+#include "base/svid/bundle.h"
 
 namespace credence {
 
@@ -41,5 +42,9 @@ struct X509Svid {
 Result<void> VerifyX509Svid(const X509SvidChain& chain,
                             const std::vector<std::string>& authorities,
                             WallTime now);
+
+/// Whether `chain` goes up to one of the bundle's tainted authorities: it is to be replaced, and
+/// stays valid meanwhile.
+bool SignedByTainted(const X509SvidChain& chain, const TrustBundle& bundle, WallTime now);
 
 }  // namespace credence

@@ -105,7 +105,8 @@ def test_WE_24_WA_1_every_method_of_both_profiles_answers(caller, requests, prot
     assert refusal(alice, "ValidateJWTSVID", requests["ValidateJWTSVID"]).code == "INVALID_ARGUMENT"
 
 
-@pytest.mark.parametrize("method", ["GetCredential", "ListDestinations", "GetStatus", "Check", "ServerReflectionInfo"])
+@pytest.mark.parametrize("method", ["GetCredential", "ListDestinations", "CheckDestination", "GetStatus", "Check",
+                                    "ServerReflectionInfo"])
 def test_WE_22_WA_3_workload_api_has_no_method_of_ours(caller, method):
     with pytest.raises(RpcError) as caught:
         caller(ALICE).call(SERVICE + method, timeout=5)

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import re
 import signal
 import ssl
 
@@ -13,7 +12,6 @@ from harness.authority import Authority
 from harness.caller import Caller
 from harness.certificates import certificate, new_key, split_der, write_pem
 from harness.fixtures import ALICE, wait_for_identity
-from harness.peers import peer
 from harness.processes import Scratch, free_port, wait_until
 from harness.spire import SpireServer
 
@@ -100,15 +98,10 @@ def test_FED_7_our_authority_fetches_a_real_servers_bundle_by_https_spiffe(relat
 
 
 def test_FED_21_a_root_that_rotates_is_followed(related):
-    def rotate(step, *more):
-        result = related.scratch.run(
-            [peer("spire-server"), "localauthority", "x509", step, "-socketPath", related.theirs.socket, *more])
-        assert result.returncode == 0, result.stdout + result.stderr
-        return result.stdout
-    prepared = re.search(r"Authority ID: (\S+)", rotate("prepare")).group(1)
+    prepared = related.theirs.local_authority("x509", "prepare")["prepared_authority"]["authority_id"]
     refresh(related.ours, THEIRS)
     assert held(related.ours, THEIRS) == own(related.theirs)
-    rotate("activate", "-authorityID", prepared)
+    related.theirs.local_authority("x509", "activate", "-authorityID", prepared)
     refresh(related.ours, THEIRS)
     assert len([use for use, *_ in held(related.ours, THEIRS) if use == "x509-svid"]) == 2
 
@@ -155,7 +148,8 @@ def test_the_real_servers_commands_say_the_same(related):
 
 @pytest.mark.hostile
 def test_FED_23_an_endpoint_with_another_identity_is_refused(related):
-    before = held(related.ours, THEIRS)
+    before = own(related.theirs)
+    wait_until(lambda: held(related.ours, THEIRS) == before, 20, "the first poll, under the right identity, has come through")
     relate(related.ours, THEIRS, related.their_port, "https_spiffe", "-endpointSpiffeID", f"spiffe://{THEIRS}/impostor",
            verb="update")
     refused = refresh(related.ours, THEIRS, check=False)

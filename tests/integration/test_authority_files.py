@@ -111,6 +111,14 @@ def test_credence_up_reads_them_beside_the_agents_resources(scratch):
     assert json.loads(up.ok("status", "--output", "json"))["resource_errors"] == []
 
 
+def test_an_entry_that_waits_for_a_bundle_is_read_again_when_it_is_there(folder, authority):
+    write(folder / "web.yaml", entry("web", ALICE, federates_with=["other.test"]))
+    wait_until(lambda: "bundle of other.test" in str(authority.json("authority", "status")["file_mistakes"]), 10, "it is refused")
+    authority.cli("bundle", "set", "-id", "spiffe://other.test", stdin=authority.cli("bundle", "show").stdout)
+    wait_until(lambda: authority.json("authority", "status")["entries_in_files"] == 1, 10, "it is read again")
+    assert authority.json("authority", "status")["file_mistakes"] == []
+
+
 @pytest.mark.hostile
 def test_a_folder_that_others_can_change_is_not_believed(scratch):
     folder = scratch.folder("open", 0o777)

@@ -324,6 +324,7 @@ Task<Result<spire::api::types::JoinToken>> AgentApi::CreateJoinToken(
     selector->set_type("spiffe_id");
     selector->set_value(agent->text());
     entry->set_created_at(ToUnixSeconds(clock_.Now()));
+    record.set_alias_entry_id(entry->id());
   }
   const auto create = [record, entry](const AuthorityTables& tables) -> Result<Plan> {
     if (tables.join_tokens.contains(record.token())) {

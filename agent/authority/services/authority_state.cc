@@ -46,12 +46,40 @@ Result<void> LoadMessages(Datastore& store, Table table, std::string_view what, 
   return Ok();
 }
 
+std::vector<std::string> DomainsIn(const std::vector<Change>& changes) {
+  std::vector<std::string> domains;
+  for (const Change& change : changes) {
+    if (change.table == Table::kFederation) {
+      domains.push_back(change.key);
+    }
+  }
+  return domains;
+}
+
+std::vector<bool> AreKnown(const std::vector<std::string>& domains, const AuthorityTables& tables) {
+  std::vector<bool> known;
+  for (const std::string& domain : domains) {
+    known.push_back(tables.federation.contains(domain));
+  }
+  return known;
+}
+
 bool CanExpire(const AuthorityTables& tables) {
   const auto& entries = tables.entries.all();
   return !tables.join_tokens.empty() ||
          std::any_of(entries.begin(), entries.end(), [](const auto& entry) {
            return entry.second->expires_at() != 0;
          });
+}
+
+/// Whether the entry that was made along with `record` is of no use without it: no node has come
+/// with the token, and nobody has given the entry another meaning.
+bool LeavesUnusedAlias(const AuthorityTables& tables,
+                       const authority::v1::JoinTokenRecord& record) {
+  const StoredEntry alias = tables.entries.Find(record.alias_entry_id());
+  return alias && alias->revision_number() == 0 &&
+         alias->parent_id().path() == "/spire/agent/join_token/" + record.token() &&
+         !tables.agents.contains(TextOfId(alias->parent_id()));
 }
 
 AuthorityState::Planner PlanToForget(std::int64_t now) {
@@ -70,6 +98,10 @@ AuthorityState::Planner PlanToForget(std::int64_t now) {
       if (record.expires_at() <= now) {
         tokens.push_back(token);
         plan.changes.push_back({Table::kJoinTokens, token, std::nullopt});
+        if (LeavesUnusedAlias(tables, record)) {
+          entries.push_back(record.alias_entry_id());
+          plan.changes.push_back({Table::kEntries, record.alias_entry_id(), std::nullopt});
+        }
       }
     }
     plan.apply = [entries, tokens](AuthorityTables& changed) {
@@ -103,6 +135,7 @@ AuthorityState::AuthorityState(asio::any_io_executor executor,
       clock_(clock),
       store_(std::move(store)),
       options_(std::move(options)),
+      foreign_domains_(executor, {}),
       keys_(executor, nullptr),
       changes_(executor, 0),
       queued_(executor, 0),
@@ -275,12 +308,17 @@ Task<void> AuthorityState::Perform(std::shared_ptr<Job> job) {
     job->outcome = Ok();
   } else {
     const bool concerns_agents = ConcernsAgents(plan->changes);
+    const std::vector<std::string> domains = DomainsIn(plan->changes);
     auto store = [store = store_, changes = std::move(plan->changes)] {
       return store->Apply(changes);
     };
     job->outcome = co_await RunOn(pool_, std::move(store));
     if (job->outcome.ok()) {
+      const std::vector<bool> before = AreKnown(domains, tables_);
       plan->apply(tables_);
+      if (AreKnown(domains, tables_) != before) {
+        foreign_domains_.Set({});
+      }
       if (concerns_agents) {
         TellOfChange();
       }

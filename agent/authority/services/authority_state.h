@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -80,6 +81,9 @@ class AuthorityState {
   /// The bundle of the trust domain as it is now.
   spire::api::types::Bundle Bundle() const;
 
+  /// Set when the foreign trust domains whose bundle may be known have become more or fewer.
+  Watch<std::monostate>& foreign_domains() { return foreign_domains_; }
+
   /// Plans, stores, applies. The plan goes on even when the caller is cancelled meanwhile. `plan`
   /// owns what it touches. Errors: those of `plan`; of Datastore::Apply, and then nothing has
   /// changed; kUnavailable when stopping.
@@ -147,6 +151,7 @@ class AuthorityState {
   std::shared_ptr<Datastore> store_;
   Options options_;
   AuthorityTables tables_;
+  Watch<std::monostate> foreign_domains_;
   Watch<SharedSigningKeys> keys_;
   std::uint64_t bundle_sequence_ = 1;
   Watch<std::uint64_t> changes_;

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "agent/authority/services/agent_api.h"
 #include "agent/authority/services/testing/authority_fixture.h"
 #include "agent/authority/services/testing/entries.h"
 #include "base/core/testing/result_matchers.h"
@@ -103,6 +104,59 @@ TEST_F(AuthorityStateTest, RotatingAKeyRaisesTheSequenceAndKeepsTheOldKeyInTheBu
   Reopen();
   EXPECT_EQ(ActiveId(SigningKeyRecord::JWT), now_active);
   EXPECT_EQ(state_->Bundle().sequence_number(), bundle.sequence_number());
+}
+
+TEST_F(AuthorityStateTest, AnUnusedTokenTakesItsAliasEntryAlong) {
+  Access access(*state_, clock_);
+  AgentApi api(*state_, access, pool_, clock_, {});
+  const auto alias =
+      std::make_shared<const SpiffeId>(SpiffeId::Parse("spiffe://example.org/node").value());
+  std::map<std::string, std::string> entry_of;
+  for (const std::string token : {"unused", "later", "used", "changed", "known"}) {
+    const std::chrono::seconds life(token == "later" ? 1200 : 600);
+    ASSERT_THAT(RunTask(io_, api.CreateJoinToken(life, token, alias)), IsOk());
+    entry_of[token] = state_->tables().join_tokens.at(token).alias_entry_id();
+  }
+  ASSERT_THAT(RunTask(io_, api.CreateJoinToken(std::chrono::seconds(600), "bare", nullptr)),
+              IsOk());
+  ASSERT_THAT(Write([](const AuthorityTables&) -> Result<Plan> {
+                return Plan{{{Table::kJoinTokens, "used", std::nullopt}},
+                            [](AuthorityTables& changed) { changed.join_tokens.erase("used"); }};
+              }),
+              IsOk());
+  auto changed = std::make_shared<spire::api::types::Entry>(
+      *state_->tables().entries.Find(entry_of["changed"]));
+  changed->set_revision_number(1);
+  ASSERT_THAT(PutEntry(changed), IsOk());
+  authority::v1::AgentRecord agent;
+  agent.set_id("spiffe://example.org/spire/agent/join_token/known");
+  ASSERT_THAT(PutAgent(agent), IsOk());
+  const auto has = [&](const std::string& token) {
+    return state_->tables().entries.Find(entry_of[token]) != nullptr;
+  };
+  // What has expired is forgotten at the start, too.
+  const auto forget = [&] {
+    const std::size_t before = state_->tables().join_tokens.size();
+    Reopen();
+    const Deadline end = Deadline::After(std::chrono::seconds(20));
+    while (state_->tables().join_tokens.size() == before && !end.Passed()) {
+      io_.run_for(std::chrono::milliseconds(1));
+      io_.restart();
+    }
+  };
+  clock_.Advance(std::chrono::seconds(601));
+  forget();
+  EXPECT_EQ(state_->tables().join_tokens.size(), 1U);
+  EXPECT_FALSE(has("unused"));
+  EXPECT_TRUE(has("later"));
+  EXPECT_TRUE(has("used"));
+  EXPECT_TRUE(has("changed")) << "an operator has made it their own";
+  EXPECT_TRUE(has("known")) << "a node of that name has attested";
+  clock_.Advance(std::chrono::seconds(600));
+  forget();
+  EXPECT_FALSE(has("later"));
+  Reopen();
+  EXPECT_FALSE(has("unused")) << "it is gone from the disk, too";
 }
 
 TEST_F(AuthorityStateTest, AnotherTrustDomainIsRefused) {

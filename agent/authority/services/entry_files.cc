@@ -87,10 +87,12 @@ void EntryFiles::Start() {
     return;
   }
   FollowPaths();
+  const std::uint64_t domains = state_.foreign_domains().version();
   Accept(LoadEntryResources(options_.paths));
   if (watcher_) {
     tasks_.Spawn("files with entries", FollowFiles());
   }
+  tasks_.Spawn("foreign trust domains in entries", FollowForeignDomains(domains));
   tasks_.Spawn("readings of entries", ServeRequests());
 }
 
@@ -118,6 +120,13 @@ Task<void> EntryFiles::FollowFiles() {
     // An editor or a copy changes a file in several steps.
     co_await Sleep(options_.settle);
     watcher_->Drain();
+    Reload();
+  }
+}
+
+Task<void> EntryFiles::FollowForeignDomains(std::uint64_t seen) {
+  while (true) {
+    seen = co_await state_.foreign_domains().Changed(seen);
     Reload();
   }
 }

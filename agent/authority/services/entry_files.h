@@ -22,10 +22,10 @@ namespace credence {
 struct EntryResource;
 struct EntryResourcesOutcome;
 
-/// Registration entries that stand in files: read at start, read again when a file changes or on
-/// demand, never stored. A set with any mistake is not used; the last good one stays. The ID of
-/// each is kFileEntryPrefix and the name in the file. Threads: the executor's thread; later
-/// readings run on `pool`.
+/// Registration entries that stand in files: read at start, read again when a file changes, when a
+/// foreign trust domain that they may name has become known or unknown, or on demand, never stored.
+/// A set with any mistake is not used; the last good one stays. The ID of each is kFileEntryPrefix
+/// and the name in the file. Threads: the executor's thread; later readings run on `pool`.
 class EntryFiles {
  public:
   struct Options {
@@ -58,6 +58,7 @@ class EntryFiles {
 
  private:
   Task<void> FollowFiles();
+  Task<void> FollowForeignDomains(std::uint64_t seen);
   Task<void> ServeRequests();
   void FollowPaths();
   void Accept(const EntryResourcesOutcome& outcome);

@@ -7,6 +7,7 @@
 
 #include "agent/authority/services/bundle_batches.h"
 #include "agent/authority/services/entry_batches.h"
+#include "agent/authority/services/federation_batches.h"
 #include "agent/authority/services/testing/authority_fixture.h"
 #include "agent/authority/services/testing/entries.h"
 #include "agent/config/testing/temporary_folder.h"
@@ -187,6 +188,33 @@ TEST_F(EntryFilesTest, ABundleThatAFileNamesStays) {
               "entry file.w in " + file + " federates with other.test: change it there first");
   }
   EXPECT_EQ(Find("file.w")->federates_with_size(), 1);
+}
+
+TEST_F(EntryFilesTest, AnEntryIsReadAgainWhenTheBundleThatItNamesIsThere) {
+  resources_.Write("a.yaml", FileEntry("w", ", federates_with: [other.test]"));
+  StartFiles();
+  ASSERT_THAT(Mistakes(), ElementsAre(HasSubstr("federates_with")));
+  const auto set = std::make_shared<SetBundlesBatch>();
+  set->request.add_bundle()->set_trust_domain("other.test");
+  ASSERT_THAT(Write(PlanToSetBundles(set, state_->trust_domain(), 1)), IsOk());
+  EXPECT_TRUE(RunUntil([&] { return Find("file.w") != nullptr; }));
+  EXPECT_THAT(Mistakes(), IsEmpty());
+}
+
+TEST_F(EntryFilesTest, AnEntryIsReadAgainWhenAFederationThatItNamesBeginsOrHasEnded) {
+  resources_.Write("a.yaml", FileEntry("w", ", federates_with: [other.test, third.test]"));
+  StartFiles();
+  const auto create = std::make_shared<CreateRelationshipsBatch>();
+  auto& relationship = *create->request.add_federation_relationships();
+  relationship.set_trust_domain("other.test");
+  relationship.set_bundle_endpoint_url("https://127.0.0.1:1/");
+  relationship.mutable_https_web();
+  ASSERT_THAT(Write(PlanToCreateRelationships(create, state_->trust_domain(), 1)), IsOk());
+  ASSERT_TRUE(RunUntil([&] { return Mistakes()[0].find("third.test") != std::string::npos; }));
+  const auto erase = std::make_shared<DeleteRelationshipsBatch>();
+  erase->request.add_trust_domains("other.test");
+  ASSERT_THAT(Write(PlanToDeleteRelationships(erase)), IsOk());
+  EXPECT_TRUE(RunUntil([&] { return Mistakes()[0].find("other.test") != std::string::npos; }));
 }
 
 TEST_F(EntryFilesTest, WithoutPathsThereIsNothingToRead) {

@@ -47,7 +47,8 @@ class FakeServerClient final : public ServerClient {
     }
     TrustBundle bundle{.trust_domain = TrustDomain::Parse("example.org").value(),
                        .x509_authorities = authorities,
-                       .jwt_authorities = {{"k1", "spki"}}};
+                       .jwt_authorities = {{"k1", "spki"}},
+                       .tainted_x509_authorities = tainted};
     co_return bundle;
   }
 
@@ -133,6 +134,7 @@ class FakeServerClient final : public ServerClient {
   const testkit::SpiffeCa* signing_ca = &ca;
   /// The X.509 authorities in the bundle.
   std::vector<std::string> authorities{ca.certificate()};
+  std::vector<std::string> tainted;
   std::vector<JwtAuthority> foreign_jwt_authorities;
   /// Entry ids: refused; signed for someone else; signed for another key.
   std::string refused;

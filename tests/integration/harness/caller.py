@@ -48,6 +48,14 @@ class Caller:
         self._ask(op="open", stream=stream.number, path=path, request=_encode(request), metadata=metadata)
         return stream
 
+    def x509_svid(self, protos):
+        """The first X509-SVID that it is given, with key and bundle."""
+        stream = self.open("/SpiffeWorkloadAPI/FetchX509SVID", answer_type=protos.workload.X509SVIDResponse)
+        try:
+            return stream.next().svids[0]
+        finally:
+            stream.cancel()
+
     def cancel_all(self):
         self._ask(op="cancel_all")
 

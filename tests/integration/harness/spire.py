@@ -155,6 +155,13 @@ class SpireServer:
         """What the server knows of its agents."""
         return json.loads(self.cli("agent", "list", "-output", "json").stdout)["agents"]
 
+    def local_authority(self, kind, step, *more):
+        """`localauthority x509 prepare` and its like; decoded."""
+        result = self.scratch.run([peer("spire-server"), "localauthority", kind, step, "-socketPath", self.socket, "-output", "json",
+                                   *more])
+        assert result.returncode == 0, f"spire-server localauthority {kind} {step}: {result.stdout}{result.stderr}"
+        return json.loads(result.stdout)
+
     def private_key(self, kind):
         """The key that signs now for "x509-CA" or "JWT-Signer": tests forge with it what nobody else could."""
         keys = json.loads((self.folder / "keys.json").read_text())["keys"]
