@@ -86,6 +86,12 @@ IdentityService::Options IdentityOptions(const AgentConfig& config) {
   return options;
 }
 
+Broker::Options BrokerOptions(const IdentityService& identities) {
+  Broker::Options options;
+  options.own_authority = [&identities] { return identities.server_tells(); };
+  return options;
+}
+
 WorkloadApi::Options WorkloadApiOptions(const AgentConfig& config) {
   return WorkloadApi::Options{
       .trust_domain = config.trust_domain,
@@ -209,7 +215,7 @@ Agent::Core::Parts::Parts(const AgentConfig& config,
                  IdentityOptions(config),
                  [this](SharedBundle bundle) { node.UpdateBundle(std::move(bundle)); }),
       fresh_svids(identities),
-      broker(executor, clock, resources.resources(), fresh_svids, audit, {}),
+      broker(executor, clock, resources.resources(), fresh_svids, audit, BrokerOptions(identities)),
       workload_api(attestation,
                    identities,
                    clock,

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <map>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -83,6 +84,8 @@ class Broker {
     /// Credentials held in all, and for one identity at one destination (parameters differ).
     std::size_t max_credentials = 10'000;
     std::size_t max_per_identity = 64;
+    /// PolicyContext::own_authority as it is now; null for false.
+    std::function<bool()> own_authority;
     /// Requests of one user, so that none can fill the disk with audit events: those that are
     /// decided, and those that may be refused.
     UidBudget::Options decisions{.burst = 20'000, .per_second = 1'000};

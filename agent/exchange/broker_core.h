@@ -84,7 +84,11 @@ class Broker::Core {
         Current(), order.identity.id.text(), order.destination, std::nullopt, clock_.Now());
     return standing != Standing::kNone;
   }
-  PolicyContext Context() const { return {.now = clock_.Now(), .agent_id = agent_id_}; }
+  PolicyContext Context() const {
+    return {.now = clock_.Now(),
+            .agent_id = agent_id_,
+            .own_authority = options_.own_authority && options_.own_authority()};
+  }
 
   // Exchanges and upkeep.
   /// Starts `flight`, which was planned for `slot`, or has it wait for one more caller.

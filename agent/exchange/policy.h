@@ -42,6 +42,8 @@ struct PolicyContext {
   WallTime now;
   /// SPIFFE ID of this agent, for the commands in refusals; "" while it has none.
   std::string agent_id;
+  /// The server is a trust authority of Credence, which operators ask by `credence`.
+  bool own_authority = false;
 };
 
 /// Why a request was refused, and what would make it succeed.

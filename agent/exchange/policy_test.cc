@@ -34,7 +34,9 @@ class PolicyTest : public testing::Test {
     query_.destination = "kv";
   }
 
-  Decision DecideIt() { return Decide(resources_, query_, {kNow, "spiffe://example.org/agent"}); }
+  Decision DecideIt() {
+    return Decide(resources_, query_, {.now = kNow, .agent_id = "spiffe://example.org/agent"});
+  }
   GrantResource& grant() { return resources_.grants.front(); }
 
   Resources resources_;
@@ -90,6 +92,15 @@ TEST_F(PolicyTest, AProcessWithoutIdentityIsToldTheEntryItNeeds) {
   EXPECT_THAT(
       decision.refusal.audit_fix,
       testing::EndsWith("-selector " + RedactSelector(Selector{"unix", "uid:1000"}).ToString()));
+}
+
+TEST_F(PolicyTest, UnderATrustAuthorityOfOursTheCommandIsOurs) {
+  query_.identities.clear();
+  const auto decision =
+      Decide(resources_,
+             query_,
+             {.now = kNow, .agent_id = "spiffe://example.org/agent", .own_authority = true});
+  EXPECT_THAT(decision.refusal.fix, testing::StartsWith("credence entry create -parentID "));
 }
 
 TEST_F(PolicyTest, AnIdentityThatTheProcessLacksIsNamed) {

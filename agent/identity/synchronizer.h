@@ -46,6 +46,8 @@ class Synchronizer {
   Task<void> FollowServer();
 
   const SyncStatus& status() const { return status_; }
+  /// The server tells of changes now.
+  bool follows_server() const { return follows_; }
 
  private:
   Task<Result<void>> SyncOnce();

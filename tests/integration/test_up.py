@@ -37,6 +37,13 @@ def identities(up, uid):
     return result.stdout if result.returncode == 0 else ""
 
 
+def certificate_at(port):
+    try:
+        return ssl.get_server_certificate(("127.0.0.1", port))
+    except OSError:
+        return ""
+
+
 def test_one_command_then_an_entry_then_an_svid(scratch):
     up = Up(scratch, flags=["-trustDomain", "example.org"])
     assert up.facts["trust_domain"] == "example.org"
@@ -75,7 +82,7 @@ def test_issuer_and_bundle_endpoint_are_kept_for_the_next_start(scratch):
     up.flags = ()
     up.start()
     assert up.facts["oidc_issuer"] == "https://issuer.example.org"
-    assert "BEGIN CERTIFICATE" in ssl.get_server_certificate(("127.0.0.1", port))
+    wait_until(lambda: "BEGIN CERTIFICATE" in certificate_at(port), 10, "the bundle endpoint answers")
 
 
 def test_an_unprivileged_user_serves_its_own_processes(scratch):
