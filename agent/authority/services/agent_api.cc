@@ -329,14 +329,16 @@ Task<Result<spire::api::types::JoinToken>> AgentApi::CreateJoinToken(
     if (tables.join_tokens.contains(record.token())) {
       return Error(Code::kAlreadyExists, "this join token exists already");
     }
+    // There is one already where a node had this token and this ID before.
+    const bool add = entry && !tables.entries.FindTwin(*entry);
     Plan plan{{{Table::kJoinTokens, record.token(), record.SerializeAsString()}},
-              [record, entry](AuthorityTables& changed) {
+              [record, entry, add](AuthorityTables& changed) {
                 changed.join_tokens[record.token()] = record;
-                if (entry) {
+                if (add) {
                   changed.entries.Put(entry);
                 }
               }};
-    if (entry) {
+    if (add) {
       plan.changes.push_back({Table::kEntries, entry->id(), entry->SerializeAsString()});
     }
     return plan;
