@@ -1,7 +1,5 @@
 #include "agent/governance/audit_file.h"
 
-#include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +12,7 @@
 
 #include "agent/governance/testing/log_folder.h"
 #include "base/core/file.h"
+#include "base/core/testing/file_size_limit.h"
 #include "base/core/testing/result_matchers.h"
 
 namespace credence {
@@ -82,23 +81,6 @@ TEST_F(AuditFileTest, EndsALineThatACrashCutShort) {
   ASSERT_THAT(file.Append("next\n"), IsOk());
   EXPECT_EQ(Content(), "whole\nhal\nnext\n");
 }
-
-/// Lets files grow to `bytes` and no further, as a full disk would.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() { setrlimit(RLIMIT_FSIZE, &before_); }
-  FileSizeLimit(const FileSizeLimit&) = delete;
-  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-
- private:
-  rlimit before_{};
-};
 
 TEST_F(AuditFileTest, AShortWriteLeavesNothingBehind) {
   AuditFile file(path_);

@@ -17,6 +17,7 @@
 #include "attestors/node/x509pop/x509pop_attestor.h"
 #include "base/core/file.h"
 #include "base/core/task_group.h"
+#include "base/core/testing/file_size_limit.h"
 #include "base/core/testing/result_matchers.h"
 #include "base/core/testing/run_task.h"
 #include "base/crypto/certificate.h"
@@ -371,6 +372,25 @@ TEST_F(NodeIdentityTest, UpdatedBundleMakesANewConnectionAndIsStored) {
   bundle.x509_authorities.clear();
   node->UpdateBundle(std::make_shared<const TrustBundle>(bundle));
   EXPECT_EQ(node->bundle()->x509_authorities.size(), 2U);
+}
+
+TEST_F(NodeIdentityTest, OnAFullDiskABundleIsUsedAndStoredOnceThereIsRoom) {
+  TrustServer();
+  const auto node = MakeNode();
+  ASSERT_THAT(Start(*node), IsOk());
+  TrustBundle bundle = *node->bundle();
+  const auto before = bundle.x509_authorities;
+  bundle.x509_authorities.push_back(testkit::SpiffeCa("example.org").certificate());
+  {
+    const FileSizeLimit full(100);
+    node->UpdateBundle(std::make_shared<const TrustBundle>(bundle));
+    EXPECT_THAT(RunTask(io_, RunFor(node.get(), 300ms)), FailsWithCode(Code::kDeadlineExceeded));
+  }
+  EXPECT_EQ(node->bundle()->x509_authorities, bundle.x509_authorities);
+  EXPECT_THAT(Post(*node), IsOk());
+  EXPECT_EQ(LoadAgentData(DataDir())->bundle, before);
+  EXPECT_THAT(RunTask(io_, RunFor(node.get(), 300ms)), FailsWithCode(Code::kDeadlineExceeded));
+  EXPECT_EQ(LoadAgentData(DataDir())->bundle, bundle.x509_authorities);
 }
 
 }  // namespace

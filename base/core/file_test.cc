@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/core/testing/file_size_limit.h"
 #include "base/core/testing/result_matchers.h"
 
 namespace credence {
@@ -95,6 +96,21 @@ TEST_F(FileTest, AFailedWriteKeepsTheOldStateAndCleansUp) {
   EXPECT_FALSE(WriteFileAtomically(Path("d"), "x", 0600).ok());
   EXPECT_FALSE(std::filesystem::exists(Path("d.tmp")));
   EXPECT_TRUE(std::filesystem::is_directory(Path("d/e")));
+}
+
+TEST_F(FileTest, AFullDiskKeepsTheOldFileAndLeavesNothingElse) {
+  ASSERT_THAT(WriteFileAtomically(Path("f"), "old", 0600), IsOk());
+  {
+    const FileSizeLimit full(3);
+    EXPECT_THAT(WriteFileAtomically(Path("f"), "newer", 0600),
+                FailsWith(Code::kResourceExhausted, HasSubstr(Path("f"))));
+    EXPECT_THAT(WriteFileAtomically(Path("g"), "newer", 0600),
+                FailsWithCode(Code::kResourceExhausted));
+  }
+  EXPECT_THAT(ReadFile(Path("f"), 10), IsOkAndHolds(Eq("old")));
+  EXPECT_FALSE(std::filesystem::exists(Path("f.tmp")));
+  EXPECT_FALSE(std::filesystem::exists(Path("g")));
+  EXPECT_THAT(WriteFileAtomically(Path("f"), "newer", 0600), IsOk());
 }
 
 TEST_F(FileTest, MakesFoldersAndAcceptsThoseThatExist) {

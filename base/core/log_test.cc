@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "base/core/file.h"
+#include "base/core/testing/file_size_limit.h"
 #include "base/core/testing/result_matchers.h"
 
 namespace credence {
@@ -94,6 +95,19 @@ TEST_F(LogTest, AFileThatCannotBeOpenedKeepsTheOldLog) {
               FailsWith(Code::kInvalidArgument, HasSubstr("/proc/none/log")));
   LogInfo("Still here");
   EXPECT_THAT(Written(), HasSubstr("Still here"));
+}
+
+TEST_F(LogTest, AfterAFullDiskItGoesOn) {
+  SetUpFile(LogLevel::kInfo, LogFormat::kText);
+  LogInfo("Before");
+  {
+    const FileSizeLimit full(Written().size() + 10);
+    for (int i = 0; i < 100; ++i) {
+      LogInfo("Lost");
+    }
+  }
+  LogInfo("After");
+  EXPECT_THAT(Written(), testing::AllOf(HasSubstr("Before"), HasSubstr("After")));
 }
 
 TEST(ParseLogLevelTest, ReadsSpiresWordsInAnyCase) {

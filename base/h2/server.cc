@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -62,6 +63,7 @@ class Server::Core : public std::enable_shared_from_this<Core> {
   Core(asio::any_io_executor executor, ServerOptions options);
 
   void AddRoute(std::string path, Route route);
+  Task<Status> Serve(std::shared_ptr<ServerCall> call);
   Result<void> Listen(const std::string& socket_path, mode_t mode);
   Result<std::uint16_t> ListenTls(const std::string& address,
                                   std::uint16_t port,
@@ -114,6 +116,16 @@ void Server::Core::AddRoute(std::string path, Route route) {
   CREDENCE_CHECK(!acceptor_);
   const bool added = context_.routes.emplace(std::move(path), std::move(route)).second;
   CREDENCE_CHECK(added);
+}
+
+Task<Status> Server::Core::Serve(std::shared_ptr<ServerCall> call) {
+  const auto route = context_.routes.find(call->path());
+  if (route == context_.routes.end()) {
+    co_return Status{Code::kUnimplemented, "unknown method " + std::string(call->path()), ""};
+  }
+  Task<Status> serving = route->second.handler(std::move(call));
+  Status status = co_await std::move(serving);
+  co_return status;
 }
 
 Result<void> Server::Core::Listen(const std::string& socket_path, mode_t mode) {
@@ -396,6 +408,10 @@ void Server::Handle(std::string path, Handler handler) {
 
 void Server::HandleUnary(std::string path, UnaryHandler handler) {
   core_->AddRoute(std::move(path), Route{Route::Kind::kUnary, MakeUnary(std::move(handler))});
+}
+
+Task<Status> Server::Serve(std::shared_ptr<ServerCall> call) {
+  return core_->Serve(std::move(call));
 }
 
 Result<void> Server::Listen(const std::string& socket_path, mode_t mode) {

@@ -83,6 +83,11 @@ class Server {
   /// kInvalidArgument, more than one kUnimplemented.
   void HandleUnary(std::string path, UnaryHandler handler);
 
+  /// Has the handler of `call->path()` serve a call from inside this process: no connection, and
+  /// none of the bounds of one. kUnimplemented for a path that nothing handles. The handler's
+  /// exceptions come through.
+  Task<Status> Serve(std::shared_ptr<ServerCall> call);
+
   /// Binds `socket_path` with `mode` and starts to serve. A missing parent folder is made (0755);
   /// the socket of an agent that is gone is replaced. Raises RLIMIT_NOFILE's soft limit to the hard
   /// one. Once per server. Errors: kAlreadyExists if a live server answers there or another agent

@@ -2,7 +2,12 @@
 
 #include <unistd.h>
 
+#include <memory>
+#include <optional>
 #include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -264,6 +269,40 @@ TEST_F(ServerTest, HangUpCancelsAllHandlersOfTheConnection) {
   EXPECT_TRUE(RunUntil([&] {
     return cancelled_ == 50 && server_->stats().calls == 0 && server_->stats().connections == 0;
   }));
+}
+
+/// Its one message is "hello".
+class InnerCall final : public ServerCall {
+ public:
+  explicit InnerCall(std::string path) : path_(std::move(path)) {}
+  const std::shared_ptr<const Caller>& caller() const override { return caller_; }
+  std::string_view path() const override { return path_; }
+  std::vector<std::string_view> Metadata(std::string_view /*key*/) const override { return {}; }
+  Deadline deadline() const override { return Deadline::After(std::chrono::seconds(5)); }
+  Task<Result<std::optional<std::string>>> Read() override {
+    co_return std::exchange(message_, std::nullopt);
+  }
+  Task<Result<void>> Write(SharedSecret message) override {
+    written_ += message->Reveal();
+    co_return Ok();
+  }
+  const std::string& written() const { return written_; }
+
+ private:
+  std::string path_;
+  std::shared_ptr<const Caller> caller_;
+  std::optional<std::string> message_ = "hello";
+  std::string written_;
+};
+
+TEST_F(ServerTest, ServesACallFromInsideTheProcess) {
+  Server& server = Start();
+  const auto echo = std::make_shared<InnerCall>("/t/Echo");
+  EXPECT_TRUE(RunTask(io_, server.Serve(echo)).ok());
+  EXPECT_EQ(echo->written(), "hello");
+  const auto unknown = std::make_shared<InnerCall>("/t/Nothing");
+  EXPECT_EQ(RunTask(io_, server.Serve(unknown)).code, Code::kUnimplemented);
+  EXPECT_EQ(unknown->written(), "");
 }
 
 TEST_F(ServerTest, CallerIsTheProcessThatConnected) {

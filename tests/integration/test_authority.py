@@ -241,8 +241,14 @@ def test_a_full_disk_refuses_changes_and_loses_nothing(scratch):
         made = wait_until(full, 30, "the disk is full")
         assert "full" in made.stderr + made.stdout or "space" in made.stderr + made.stdout
         assert authority.json("entry", "show", "-entryID", kept)["entries"]
+        keys = authority.json("authority", "status")["keys"]
+        rotated = authority.cli("authority", "rotate", "-now", check=False)
+        assert rotated.returncode != 0 and ("full" in rotated.stderr or "space" in rotated.stderr), rotated.stderr
+        assert authority.json("authority", "status")["keys"] == keys
+        assert len(list((authority.data / "keys").iterdir())) == len(keys)
         (authority.data / "filler").unlink()
         assert authority.create_entry("/after", "unix:uid:1")
+        authority.cli("authority", "rotate", "-now")
         authority.stop()
     finally:
         subprocess.run(["umount", "-l", authority.data], check=False)

@@ -5,7 +5,10 @@ import os
 import pathlib
 import signal
 import ssl
+import subprocess
 import time
+
+import pytest
 
 from harness.authority import Up
 from harness.fixtures import ALICE, BOB
@@ -141,3 +144,23 @@ def test_a_taken_port_is_said(scratch):
     result = scratch.run([up.binary, "up", "-dataDir", scratch.path / "second", "-port", str(up.facts["server_port"])])
     assert result.returncode != 0
     assert str(up.facts["server_port"]) in result.stderr and "in use" in result.stderr
+
+
+@pytest.mark.hostile
+@pytest.mark.parametrize("left", [0, 32, 64])
+def test_a_full_disk_is_said_and_stands_in_the_way_of_nothing_later(scratch, left):
+    """With so many KiB free it stops at its own files, at the database, or at the bundle for the agent."""
+    up = Up(scratch, flags=["-trustDomain", "example.org"], start=False)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=0755", "none", up.folder], check=True)
+    try:
+        (up.folder / "filler").write_bytes(b"x" * ((2048 - left) << 10))
+        refused = scratch.run([up.binary, "up", "-dataDir", up.data, *up.flags], seconds=30, env={"HOME": up.folder})
+        assert refused.returncode in (1, 3), f"{refused.returncode} {refused.stdout}{refused.stderr}"
+        assert str(up.data) in refused.stderr and ("full" in refused.stderr or "no space" in refused.stderr)
+        (up.folder / "filler").unlink()
+        up.start()
+        up.ok("entry", "create", "-spiffeID", "spiffe://example.org/web", "-selector", f"unix:uid:{ALICE}")
+        wait_until(lambda: "/web" in identities(up, ALICE), 15, "ALICE has an SVID")
+        up.stop()
+    finally:
+        subprocess.run(["umount", "-l", up.folder], check=False)

@@ -5,6 +5,7 @@
 
 #include "agent/authority/keys/signing_keys.h"
 #include "agent/authority/keys/testing/key_folder.h"
+#include "base/core/testing/file_size_limit.h"
 #include "base/core/testing/result_matchers.h"
 
 namespace credence {
@@ -305,6 +306,20 @@ TEST_F(KeyRotationTest, WithoutItsFolderARotationFailsAndChangesNothing) {
   EXPECT_THAT(AdvanceSigningKeys(options_, keys_, Start() + hours(12)),
               FailsWithCode(Code::kNotFound));
   EXPECT_EQ(States(), "A:a");
+}
+
+TEST_F(KeyRotationTest, OnAFullDiskARotationFailsAndLeavesNoFile) {
+  const std::size_t files = FileCount();
+  {
+    const FileSizeLimit full(100);
+    EXPECT_THAT(Rotate(false, hours(1)),
+                FailsWith(Code::kResourceExhausted, HasSubstr(options_.folder)));
+    EXPECT_THAT(AdvanceSigningKeys(options_, keys_, Start() + hours(12)),
+                FailsWithCode(Code::kResourceExhausted));
+  }
+  EXPECT_EQ(States(), "A:a");
+  EXPECT_EQ(FileCount(), files);
+  EXPECT_THAT(Rotate(false, hours(1)), IsOk());
 }
 
 }  // namespace

@@ -13,7 +13,7 @@
 namespace credence {
 
 /// spire.api.server.agent.v1.Agent: nodes attest by join token, renew, report; operators make
-/// tokens, list, evict and ban. Threads: core thread.
+/// tokens, list, evict and ban (agent_administration.cc). Threads: core thread.
 class AgentApi {
  public:
   struct Options {

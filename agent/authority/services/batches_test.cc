@@ -115,6 +115,24 @@ TEST_F(BatchTest, AnUpdateThatBreaksARuleOrMeetsATwinChangesNothing) {
   EXPECT_EQ(CodeOf(batch->response, 2), Code::kNotFound);
 }
 
+TEST_F(BatchTest, UpdatesOfOneBatchSeeWhatTheOnesBeforeThemMade) {
+  Create({*EntryOf("a", "/web", "/n"), *EntryOf("b", "/db", "/n")});
+  auto alike = std::make_shared<UpdateBatch>();
+  *alike->request.add_entries() = *EntryOf("a", "/cache", "/n");
+  *alike->request.add_entries() = *EntryOf("b", "/cache", "/n");
+  EXPECT_EQ(Perform(PlanToUpdate(alike, own_)), 1U);
+  EXPECT_EQ(CodeOf(alike->response, 0), Code::kOk);
+  EXPECT_EQ(CodeOf(alike->response, 1), Code::kAlreadyExists);
+  auto swapped = std::make_shared<UpdateBatch>();
+  *swapped->request.add_entries() = *EntryOf("a", "/other", "/n");
+  *swapped->request.add_entries() = *EntryOf("b", "/cache", "/n");
+  *swapped->request.add_entries() = *EntryOf("a", "/db", "/n");
+  EXPECT_EQ(Perform(PlanToUpdate(swapped, own_)), 3U);
+  EXPECT_EQ(tables_.entries.Find("a")->spiffe_id().path(), "/db");
+  EXPECT_EQ(tables_.entries.Find("a")->revision_number(), 3);
+  EXPECT_EQ(tables_.entries.Find("b")->spiffe_id().path(), "/cache");
+}
+
 TEST_F(BatchTest, DeletingSaysWhatWasNotThere) {
   Create({*EntryOf("a", "/web", "/n")});
   auto batch = std::make_shared<DeleteBatch>();

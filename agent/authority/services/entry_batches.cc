@@ -116,13 +116,14 @@ AuthorityState::Planner PlanToUpdate(std::shared_ptr<UpdateBatch> batch, TrustDo
     const auto& request = batch->request;
     const auto* mask = request.has_output_mask() ? &request.output_mask() : nullptr;
     Plan plan;
-    // The newest of each entry, where the batch names one twice.
-    std::map<std::string, StoredEntry> updated;
+    // The newest of each entry: the batch may name one twice, or make two alike.
+    EntrySet updated;
     for (const Entry& wanted : request.entries()) {
       auto& result = *batch->response.add_results();
-      const auto again = updated.find(wanted.id());
-      const StoredEntry before =
-          again == updated.end() ? tables.entries.Find(wanted.id()) : again->second;
+      StoredEntry before = updated.Find(wanted.id());
+      if (!before) {
+        before = tables.entries.Find(wanted.id());
+      }
       if (!before) {
         Set(*result.mutable_status(),
             Code::kNotFound,
@@ -143,8 +144,14 @@ AuthorityState::Planner PlanToUpdate(std::shared_ptr<UpdateBatch> batch, TrustDo
         Set(*result.mutable_status(), good.error().code(), good.error().message());
         continue;
       }
-      if (const StoredEntry twin = tables.entries.FindTwin(*entry);
-          twin && twin->id() != entry->id()) {
+      StoredEntry twin = updated.FindTwin(*entry);
+      if (!twin) {
+        twin = tables.entries.FindTwin(*entry);
+        if (twin && updated.Find(twin->id())) {
+          twin = nullptr;
+        }
+      }
+      if (twin && twin->id() != entry->id()) {
         Set(*result.mutable_status(),
             Code::kAlreadyExists,
             fmt::format("entry {} has the same SPIFFE ID, parent and selectors", twin->id()));
@@ -153,11 +160,11 @@ AuthorityState::Planner PlanToUpdate(std::shared_ptr<UpdateBatch> batch, TrustDo
       SetOk(*result.mutable_status());
       *result.mutable_entry() = Masked(*entry, mask);
       plan.changes.push_back(PutEntry(*entry));
-      updated[entry->id()] = entry;
+      updated.Put(std::move(entry));
     }
     std::vector<StoredEntry> entries;
-    for (auto& [id, entry] : updated) {
-      entries.push_back(std::move(entry));
+    for (const auto& [id, entry] : updated.all()) {
+      entries.push_back(entry);
     }
     plan.apply = PutAll(std::move(entries));
     return plan;

@@ -247,7 +247,16 @@ TEST_F(FederationApiTest, FED_25_EndingItDeletesTheBundleUnlessEntriesUseIt) {
   ASSERT_THAT(PutEntry(entry), IsOk());
   EXPECT_THAT(Delete("b.test"), HasSubstr("FAILED_PRECONDITION: 1 registration entries"));
   EXPECT_TRUE(Stored("b.test").has_trust_domain_bundle());
+  auto none_yet = wanted;
+  none_yet.set_trust_domain("c.test");
+  none_yet.clear_trust_domain_bundle();
+  EXPECT_EQ(Create(none_yet), "OK: OK");
+  entry = std::make_shared<spire::api::types::Entry>(*entry);
+  entry->set_federates_with(0, "c.test");
+  ASSERT_THAT(PutEntry(entry), IsOk());
+  EXPECT_THAT(Delete("c.test"), HasSubstr("FAILED_PRECONDITION: 1 registration entries"));
   ASSERT_THAT(PutEntry(EntryOf("a", "/web", "/n")), IsOk());
+  EXPECT_EQ(Delete("c.test"), "OK: OK");
   EXPECT_EQ(Delete("spiffe://b.test"), "OK: OK");
   EXPECT_TRUE(state_->tables().federation.empty());
 }

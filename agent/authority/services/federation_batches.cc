@@ -193,14 +193,14 @@ Result<void> DeleteOne(const std::string& name, const EntrySet& entries, Records
   if (before == nullptr || !IsRelationship(*before)) {
     return NoRelationship(name);
   }
-  const std::size_t users =
-      before->relationship().has_trust_domain_bundle() ? CountFederatingWith(entries, name) : 0;
-  if (users > 0) {
+  if (const std::size_t users = CountFederatingWith(entries, name); users > 0) {
     return Error(Code::kFailedPrecondition,
-                 fmt::format("{} registration entries federate with {}, whose bundle would go; "
-                             "change them, or delete the bundle first and say what becomes of them",
+                 fmt::format("{} registration entries federate with {}; change them{}",
                              users,
-                             name));
+                             name,
+                             before->relationship().has_trust_domain_bundle()
+                                 ? ", or delete the bundle first and say what becomes of them"
+                                 : ""));
   }
   records.Erase(name);
   return Ok();

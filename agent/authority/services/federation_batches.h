@@ -40,7 +40,8 @@ AuthorityState::Planner PlanToCreateRelationships(std::shared_ptr<CreateRelation
 AuthorityState::Planner PlanToUpdateRelationships(std::shared_ptr<UpdateRelationshipsBatch> batch,
                                                   TrustDomain own,
                                                   std::int64_t now);
-/// The bundle goes too, so a relationship whose bundle registration entries use does not end.
+/// The bundle goes too, so a relationship does not end while registration entries federate with the
+/// trust domain, not even one whose bundle has not come yet.
 AuthorityState::Planner PlanToDeleteRelationships(std::shared_ptr<DeleteRelationshipsBatch> batch);
 
 /// Keeps what a bundle endpoint gave, unless a newer bundle is held by now. Errors: kAborted when

@@ -105,8 +105,10 @@ int KillAfter(const std::string& folder, int first, int wanted, std::chrono::mic
 }
 
 TEST_F(DatastoreTest, AKillAtAnyTimeLosesNothingThatWasAcknowledged) {
-  constexpr int kKills = 40;
-  std::minstd_rand random(std::random_device{}());
+  constexpr int kKills = 200;
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  std::minstd_rand random(seed);
   int last = -1;
   for (int i = 0; i < kKills && !HasFailure(); ++i) {
     const auto wanted = static_cast<int>(random() % 6);
@@ -122,7 +124,9 @@ TEST_F(DatastoreTest, AKillAtAnyTimeLosesNothingThatWasAcknowledged) {
 
 TEST_F(DatastoreTest, AKillDuringTheFirstOpenIsNoObstacle) {
   constexpr int kKills = 30;
-  std::minstd_rand random(std::random_device{}());
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  std::minstd_rand random(seed);
   for (int i = 0; i < kKills && !HasFailure(); ++i) {
     std::filesystem::remove_all(folder_);
     const int acknowledged = KillAfter(folder_, 0, 0, std::chrono::microseconds(random() % 30'000));

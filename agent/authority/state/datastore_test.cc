@@ -1,7 +1,5 @@
 #include "agent/authority/state/datastore.h"
 
-#include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +12,7 @@
 #include <gmock/gmock.h>
 
 #include "agent/authority/state/testing/datastore_fixture.h"
+#include "base/core/testing/file_size_limit.h"
 #include "base/core/testing/result_matchers.h"
 #include "base/process/testing/child_process.h"
 
@@ -185,23 +184,6 @@ TEST_F(DatastoreTest, TheDatabaseIsLockedWithoutTheLockFileToo) {
   ASSERT_TRUE(std::filesystem::remove(Path("authority.lock")));
   EXPECT_THAT(Open(), FailsWith(Code::kAlreadyExists, HasSubstr(DatabasePath())));
 }
-
-/// Lets files grow to `bytes` and no further, as a full disk would.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() { setrlimit(RLIMIT_FSIZE, &before_); }
-  FileSizeLimit(const FileSizeLimit&) = delete;
-  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-
- private:
-  rlimit before_{};
-};
 
 /// 3 MiB: more than the cache, so it is written while it is applied.
 std::vector<Change> LargeChange(const std::string& value) {
