@@ -21,6 +21,7 @@ target_compile_definitions(credence_options INTERFACE
 if(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
   target_compile_options(credence_options INTERFACE
     -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -ffunction-sections -fdata-sections)
+  # Code for starting, and for what hardly happens, stays apart from the rest, whose pages are then fewer.
   target_link_options(credence_options INTERFACE -Wl,-z,relro,-z,now,--gc-sections,-z,keep-text-section-prefix -pie)
 endif()
 
