@@ -30,6 +30,7 @@
 #include "agent/authority/web/bundle_endpoint.h"
 #include "agent/authority/web/oidc_issuer.h"
 #include "agent/authority/web/web_certificate.h"
+#include "base/core/program_pages.h"
 #include "base/core/task_group.h"
 #include "base/h2/server.h"
 #include "base/http/server.h"
@@ -41,6 +42,8 @@ namespace {
 constexpr std::size_t kPoolThreads = 2;
 constexpr mode_t kSocketMode = 0600;
 constexpr std::chrono::milliseconds kDrainTime{800};
+/// By then the agent beside it has come up.
+constexpr std::chrono::seconds kStartTime{10};
 constexpr std::chrono::milliseconds kStopTime{1800};
 
 SigningKeyOptions KeyOptions(const AuthorityConfig& config) {
@@ -69,6 +72,7 @@ class Authority::Core {
   Result<void> ServeOidc();
   Result<void> ServeBundle();
   Task<void> WatchSignals();
+  Task<void> GiveBackPages();
   Task<void> Stop();
 
   AuthorityConfig config_;
@@ -221,6 +225,7 @@ Result<void> Authority::Core::Serve() {
   parts_->identity.Start();
   parts_->foreign_bundles.Start();
   parts_->signals.Spawn("watch signals", WatchSignals());
+  parts_->signals.Spawn("give back pages", GiveBackPages());
   return Ok();
 }
 
@@ -271,6 +276,11 @@ Result<void> Authority::Core::ServeBundle() {
            {"port", *port},
            {"profile", parts_->web_certificate ? "https_web" : "https_spiffe"}});
   return Ok();
+}
+
+Task<void> Authority::Core::GiveBackPages() {
+  co_await Sleep(kStartTime);
+  ReleaseProgramPages();
 }
 
 Task<void> Authority::Core::WatchSignals() {
