@@ -17,8 +17,9 @@ from harness.peers import CREDENCE, ROOT, agent_environment, bao, peer
 from harness.processes import wait_until
 
 PAGES = ["README.md", "docs/quick-start.md", "docs/concepts.md", "docs/spire.md"]
-# How long `web` may have to wait for what root did just before: an agent asks its server every five seconds.
+# How long a command that only looks may have to wait for what was done just before: an agent asks its server every 5 s.
 PATIENCE = 25
+LOOKS = ("credence audit", "credence status", "credence entry show")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 # Of more dots in a row, the last three.
 DOTS = re.compile(r"\.\.\.(?!\.)")
@@ -52,7 +53,7 @@ def steps(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     end = 0
     for block in FENCE.finditer(text):
-        prose = text[end:block.start()].rstrip()
+        prose = " ".join(text[end:block.start()].split())
         line = text.count("\n", 0, block.start()) + 1
         end = block.end()
         yield from stops(prose)
@@ -62,11 +63,11 @@ def steps(page):
             yield File(path[1], block[2])
         else:
             assert block[1] in PICTURES, f"{page}:{line}: a block that is neither commands nor a file"
-    yield from stops(text[end:])
+    yield from stops(" ".join(text[end:].split()))
 
 
 def stops(prose):
-    return (Stop(words) for words in re.findall(r"Stop `([^`]+)` with\s+Ctrl-C", prose))
+    return (Stop(words) for words in re.findall(r"Stop `([^`]+)` with Ctrl-C", prose))
 
 
 def commands(block, line, stays):
@@ -123,7 +124,7 @@ class Reader:
             self.run(step)
 
     def run(self, step):
-        end = time.monotonic() + (PATIENCE if step.user == "web" else 0)
+        end = time.monotonic() + (PATIENCE if step.user == "web" or step.words.startswith(LOOKS) else 0)
         while True:
             status, printed = self.machine.terminal(step.user).run(step.words)
             if matches(step, printed) and (status == 0 or step.may_fail):

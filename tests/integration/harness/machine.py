@@ -94,14 +94,15 @@ class Terminal:
     def run(self, command, seconds=40):
         """(exit status, what it printed); AssertionError if it takes longer."""
         mark = uuid.uuid4().hex
-        self._shell.stdin.write(f"eval {shlex.quote(command)} </dev/null 2>&1; echo \"{mark}$?.\"\n".encode())
+        self._shell.stdin.write(
+            f"(exit ${{last:-0}}); eval {shlex.quote(command)} </dev/null 2>&1; last=$?; echo \"{mark}$last.\"\n".encode())
         self._shell.stdin.flush()
         printed, end = b"", time.monotonic() + seconds
         while not (found := re.search(rb"(?s)(.*)%s(\d+)\.\n" % mark.encode(), printed)):
             ready, _, _ = select.select([self._shell.stdout], [], [], max(0, end - time.monotonic()))
             more = os.read(self._shell.stdout.fileno(), 1 << 16) if ready else b""
             printed += more
-            assert more, f"{command}: no end {'within %d s' % seconds if not ready else 'but that of the shell'}\n{printed.decode()}"
+            assert more, f"{command}: {'the shell ended' if ready else f'no end within {seconds} s'}\n{printed.decode()}"
         return int(found[2]), found[1].decode(errors="replace")
 
     def start(self, command):
