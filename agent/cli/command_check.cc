@@ -42,8 +42,9 @@ ExitCode Report(const std::vector<ConfigMistake>& mistakes,
     for (const ConfigMistake& mistake : mistakes) {
       PrintLine(mistake.ToString());
     }
-    PrintLine(mistakes.empty() ? fmt::format("ok: {} destinations, {} grants", destinations, grants)
-                               : fmt::format("{} mistakes", mistakes.size()));
+    PrintLine(mistakes.empty()
+                  ? fmt::format("ok: {} destinations, {} grants", destinations, grants)
+                  : fmt::format("{} mistake{}", mistakes.size(), mistakes.size() == 1 ? "" : "s"));
   }
   return mistakes.empty() ? ExitCode::kOk : ExitCode::kBadConfiguration;
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include "agent/cli/commands.h"
 #include "agent/cli/output.h"
@@ -23,8 +24,24 @@ constexpr const char* kFooter =
     "again).\n"
     "`credence COMMAND --help` shows examples.";
 
+/// Which arguments the named command does not take; CLI11 says them in a muddled order.
+ExitCode ExplainExtras(const CLI::App& app) {
+  std::string command = "credence";
+  const CLI::App* named = &app;
+  while (!named->get_subcommands().empty()) {
+    named = named->get_subcommands().front();
+    command += " " + named->get_name();
+  }
+  ReportError(fmt::format(
+      "{} does not take {}; see {} --help", command, fmt::join(app.remaining(true), " "), command));
+  return ExitCode::kBadUsage;
+}
+
 /// Help that was asked for, or what is wrong with the arguments.
 ExitCode Explain(const CLI::App& app, const CLI::ParseError& error) {
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    return ExplainExtras(app);
+  }
   std::ostringstream out;
   std::ostringstream complaint;
   const bool helped = app.exit(error, out, complaint) == 0;

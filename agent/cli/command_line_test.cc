@@ -10,6 +10,7 @@
 #include <stdio_ext.h>
 
 #include "agent/cli/commands.h"
+#include "agent/cli/testing/run_command.h"
 #include "base/core/check.h"
 
 namespace credence {
@@ -54,6 +55,15 @@ TEST_F(CommandLineTest, EveryCommandHasExamplesAndAJsonForm) {
     ASSERT_NE(output, nullptr) << command->get_name();
     EXPECT_THAT(output->get_description(), HasSubstr("json")) << command->get_name();
   }
+}
+
+TEST_F(CommandLineTest, WhatACommandDoesNotTakeIsNamedAsItWasGiven) {
+  const auto result = RunCommand({"entry", "delete", "-spiffeID", "x"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(
+      result.err,
+      HasSubstr(
+          "credence entry delete does not take --spiffeID x; see credence entry delete --help"));
 }
 
 TEST_F(CommandLineTest, OutputThatCannotBeWrittenIsAFailure) {

@@ -163,9 +163,11 @@ PolicyRefusal RefuseWithoutIdentity(const Resources& resources,
   const GrantResource* grant = SuggestGrant(resources, query, context.now);
   const Selector selector{"unix", fmt::format("uid:{}", query.uid)};
   const auto fix = [&](Show show) {
-    return fmt::format("{} entry create -parentID {} -spiffeID {} -selector {}",
-                       context.own_authority ? "credence" : "spire-server",
-                       context.agent_id.empty() ? "AGENT_SPIFFE_ID" : context.agent_id,
+    return fmt::format("{} -spiffeID {} -selector {}",
+                       context.own_authority
+                           ? "credence entry create"
+                           : "spire-server entry create -parentID " +
+                                 (context.agent_id.empty() ? "AGENT_SPIFFE_ID" : context.agent_id),
                        grant != nullptr ? grant->spiffe_id.text() : "WORKLOAD_SPIFFE_ID",
                        Text(selector, show));
   };

@@ -100,7 +100,7 @@ TEST_F(PolicyTest, UnderATrustAuthorityOfOursTheCommandIsOurs) {
       Decide(resources_,
              query_,
              {.now = kNow, .agent_id = "spiffe://example.org/agent", .own_authority = true});
-  EXPECT_THAT(decision.refusal.fix, testing::StartsWith("credence entry create -parentID "));
+  EXPECT_THAT(decision.refusal.fix, testing::StartsWith("credence entry create -spiffeID "));
 }
 
 TEST_F(PolicyTest, AnIdentityThatTheProcessLacksIsNamed) {
