@@ -34,7 +34,7 @@
 #include "base/h2/server.h"
 #include "base/http/client.h"
 #include "base/process/caller.h"
-#include "base/rpc/completion_thread.h"
+#include "base/rpc/channel.h"
 #include "plugins/destinations/builtin_adapters.h"
 
 namespace credence {
@@ -131,7 +131,7 @@ class Agent::Core {
   SystemClock clock_;
   asio::io_context io_;
   asio::thread_pool pool_{kPoolThreads};
-  CompletionThread rpc_;
+  RpcClient rpc_{io_.get_executor(), pool_};
   std::unique_ptr<Parts> parts_;
   std::optional<Result<void>> outcome_;
 };
@@ -142,7 +142,7 @@ struct Agent::Core::Parts {
         std::unique_ptr<KeyManager> key_manager,
         asio::io_context& io,
         asio::thread_pool& pool,
-        CompletionThread& rpc,
+        RpcClient& rpc,
         const Clock& clock,
         Core& core);
 
@@ -190,7 +190,7 @@ Agent::Core::Parts::Parts(const AgentConfig& config,
                           std::unique_ptr<KeyManager> key_manager,
                           asio::io_context& io,
                           asio::thread_pool& pool,
-                          CompletionThread& rpc,
+                          RpcClient& rpc,
                           const Clock& clock,
                           Core& core)
     : executor(io.get_executor()),
@@ -207,7 +207,7 @@ Agent::Core::Parts::Parts(const AgentConfig& config,
       keys(std::move(key_manager)),
       node_attestor(MakeNodeAttestor(config.node_attestor, pool)),
       node(NodeOptions(config), executor, pool, rpc, *keys, *node_attestor, clock),
-      server_client(node, rpc),
+      server_client(node),
       identities(executor,
                  pool,
                  server_client,
@@ -341,6 +341,7 @@ Task<void> Agent::Core::Stop() {
   co_await parts_->resources.Stop();
   co_await parts_->audit.Stop();
   co_await parts_->signals.Stop();
+  rpc_.Close();
 }
 
 std::string Agent::Core::WhyNoIdentities() const {

@@ -6,8 +6,8 @@
 #include "agent/upstream/translate.h"
 #include "base/rpc/call.h"
 
-#include "spire/api/server/agent/v1/agent.grpc.pb.h"
-#include "spire/api/server/bundle/v1/bundle.grpc.pb.h"
+#include "spire/api/server/agent/v1/agent.pb.h"
+#include "spire/api/server/bundle/v1/bundle.pb.h"
 
 namespace credence {
 namespace {
@@ -16,6 +16,13 @@ namespace agentv1 = spire::api::server::agent::v1;
 namespace bundlev1 = spire::api::server::bundle::v1;
 
 using AttestStream = BidiStream<agentv1::AttestAgentRequest, agentv1::AttestAgentResponse>;
+
+constexpr RpcMethod<agentv1::AttestAgentRequest, agentv1::AttestAgentResponse> kAttestAgent{
+    "/spire.api.server.agent.v1.Agent/AttestAgent"};
+constexpr RpcMethod<agentv1::RenewAgentRequest, agentv1::RenewAgentResponse> kRenewAgent{
+    "/spire.api.server.agent.v1.Agent/RenewAgent"};
+constexpr RpcMethod<bundlev1::GetBundleRequest, spire::api::types::Bundle> kGetBundle{
+    "/spire.api.server.bundle.v1.Bundle/GetBundle"};
 
 constexpr int kMaxChallenges = 16;
 
@@ -80,8 +87,7 @@ Task<AttestOutcome> Converse(AttestStream& stream,
 
 }  // namespace
 
-Task<AttestOutcome> AttestAgent(CompletionThread& rpc,
-                                SharedRpcChannel channel,
+Task<AttestOutcome> AttestAgent(SharedRpcChannel channel,
                                 NodeAttestor& attestor,
                                 std::string csr,
                                 Deadline deadline) {
@@ -96,8 +102,7 @@ Task<AttestOutcome> AttestAgent(CompletionThread& rpc,
   data->set_payload(*std::move(payload));
   first.mutable_params()->mutable_params()->set_csr(std::move(csr));
 
-  AttestStream stream(
-      rpc, std::move(channel), &agentv1::Agent::Stub::PrepareAsyncAttestAgent, deadline);
+  AttestStream stream(std::move(channel), kAttestAgent, deadline);
   const bool started = co_await stream.Start();
   if (!started) {
     co_return co_await Verdict(stream);
@@ -110,17 +115,12 @@ Task<AttestOutcome> AttestAgent(CompletionThread& rpc,
   co_return outcome;
 }
 
-Task<RenewOutcome> RenewAgent(CompletionThread& rpc,
-                              SharedRpcChannel channel,
+Task<RenewOutcome> RenewAgent(SharedRpcChannel channel,
                               std::string csr,
                               Deadline deadline) {
   agentv1::RenewAgentRequest request;
   request.mutable_params()->set_csr(std::move(csr));
-  auto answered = co_await CallUnary(rpc,
-                                     std::move(channel),
-                                     &agentv1::Agent::Stub::PrepareAsyncRenewAgent,
-                                     std::move(request),
-                                     deadline);
+  auto answered = co_await CallUnary(std::move(channel), kRenewAgent, std::move(request), deadline);
   RenewOutcome outcome;
   if (answered.response.ok()) {
     outcome.chain = X509SvidFromServer(answered.response->svid());
@@ -133,15 +133,11 @@ Task<RenewOutcome> RenewAgent(CompletionThread& rpc,
   co_return outcome;
 }
 
-Task<Result<TrustBundle>> GetBundle(CompletionThread& rpc,
-                                    SharedRpcChannel channel,
+Task<Result<TrustBundle>> GetBundle(SharedRpcChannel channel,
                                     TrustDomain trust_domain,
                                     Deadline deadline) {
-  auto answered = co_await CallUnary(rpc,
-                                     std::move(channel),
-                                     &bundlev1::Bundle::Stub::PrepareAsyncGetBundle,
-                                     bundlev1::GetBundleRequest(),
-                                     deadline);
+  auto answered = co_await CallUnary(
+      std::move(channel), kGetBundle, bundlev1::GetBundleRequest(), deadline);
   if (!answered.response.ok()) {
     co_return std::move(answered.response).error();
   }

@@ -7,7 +7,6 @@
 #include "base/core/result.h"
 #include "base/core/task.h"
 #include "base/rpc/channel.h"
-#include "base/rpc/completion_thread.h"
 #include "base/spiffe/spiffe_id.h"
 #include "base/svid/bundle.h"
 #include "base/svid/x509_svid.h"
@@ -32,8 +31,7 @@ struct AttestOutcome {
 /// Attests this node over `channel` (without a client certificate) for the key of `csr` (PKCS#10
 /// DER). `attestor` outlives the call. At most 16 challenges are answered. Errors: the attestor's
 /// own; the server's; kInternal for a server that breaks the protocol.
-Task<AttestOutcome> AttestAgent(CompletionThread& rpc,
-                                SharedRpcChannel channel,
+Task<AttestOutcome> AttestAgent(SharedRpcChannel channel,
                                 NodeAttestor& attestor,
                                 std::string csr,
                                 Deadline deadline);
@@ -44,15 +42,13 @@ struct RenewOutcome {
 };
 
 /// A new certificate for the key of `csr`, asked for with the present one.
-Task<RenewOutcome> RenewAgent(CompletionThread& rpc,
-                              SharedRpcChannel channel,
+Task<RenewOutcome> RenewAgent(SharedRpcChannel channel,
                               std::string csr,
                               Deadline deadline);
 
 /// The bundle of `trust_domain`, the server's own. Errors: the server's; kInternal for a bundle of
 /// another trust domain or one without X.509 authorities.
-Task<Result<TrustBundle>> GetBundle(CompletionThread& rpc,
-                                    SharedRpcChannel channel,
+Task<Result<TrustBundle>> GetBundle(SharedRpcChannel channel,
                                     TrustDomain trust_domain,
                                     Deadline deadline);
 

@@ -60,7 +60,7 @@ std::string Address(const std::string& host, std::uint16_t port) {
 NodeIdentity::NodeIdentity(Options options,
                            asio::any_io_executor executor,
                            asio::thread_pool& pool,
-                           CompletionThread& rpc,
+                           RpcClient& rpc,
                            KeyManager& keys,
                            NodeAttestor& attestor,
                            const Clock& clock)
@@ -213,7 +213,8 @@ Result<SharedRpcChannel> NodeIdentity::ChannelTo(RpcTrust trust,
   if (!server_id.ok()) {
     return std::move(server_id).error();
   }
-  return MakeTlsChannel(TlsTarget{Address(options_.server_address, options_.server_port),
+  return MakeTlsChannel(rpc_,
+                        TlsTarget{Address(options_.server_address, options_.server_port),
                                   *std::move(server_id),
                                   std::move(trust),
                                   std::move(identity)});

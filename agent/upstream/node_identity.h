@@ -21,7 +21,6 @@
 #include "base/core/watch.h"
 #include "base/crypto/private_key.h"
 #include "base/rpc/channel.h"
-#include "base/rpc/completion_thread.h"
 #include "base/spiffe/spiffe_id.h"
 #include "base/svid/bundle.h"
 #include "base/svid/x509_svid.h"
@@ -51,7 +50,7 @@ class NodeIdentity {
   NodeIdentity(Options options,
                asio::any_io_executor executor,
                asio::thread_pool& pool,
-               CompletionThread& rpc,
+               RpcClient& rpc,
                KeyManager& keys,
                NodeAttestor& attestor,
                const Clock& clock);
@@ -134,7 +133,7 @@ class NodeIdentity {
 
   const Options options_;
   asio::thread_pool& pool_;
-  CompletionThread& rpc_;
+  RpcClient& rpc_;
   KeyManager& keys_;
   NodeAttestor& attestor_;
   const Clock& clock_;

@@ -81,7 +81,7 @@ class NodeIdentityTest : public testing::Test {
 
   /// A call that needs the agent's certificate.
   Result<void> Post(NodeIdentity& node) {
-    SpireServerClient client(node, rpc_);
+    SpireServerClient client(node);
     return RunTask(io_, client.PostStatus("1.0", Deadline::After(5s)));
   }
 
@@ -99,7 +99,7 @@ class NodeIdentityTest : public testing::Test {
   testkit::FakeSpireServer server_;
   asio::io_context io_;
   asio::thread_pool pool_{1};
-  CompletionThread rpc_;
+  RpcClient rpc_{io_.get_executor(), pool_};
   std::string folder_;
   std::unique_ptr<KeyManager> keys_;
   std::unique_ptr<NodeAttestor> attestor_;

@@ -52,7 +52,7 @@ Task<NodeIdentity::Attempt> NodeIdentity::Attest() {
     co_return attempt;
   }
   auto outcome =
-      co_await AttestAgent(rpc_, *channel, attestor_, key->csr, Deadline::After(kCallLimit));
+      co_await AttestAgent(*channel, attestor_, key->csr, Deadline::After(kCallLimit));
   if (!outcome.issued.ok()) {
     attempt.final = outcome.rejected;
     attempt.issued = std::move(outcome.issued).error();
@@ -89,7 +89,7 @@ Task<Result<SharedBundle>> NodeIdentity::FirstBundle(SharedRpcChannel channel, R
   Backoff backoff(options_.backoff);
   for (;;) {
     auto bundle =
-        co_await GetBundle(rpc_, channel, options_.trust_domain, Deadline::After(kCallLimit));
+        co_await GetBundle(channel, options_.trust_domain, Deadline::After(kCallLimit));
     if (bundle.ok()) {
       co_return std::make_shared<const TrustBundle>(*std::move(bundle));
     }
@@ -115,7 +115,7 @@ Task<NodeIdentity::Attempt> NodeIdentity::Renew() {
     co_return attempt;
   }
   const auto channel = channel_;
-  auto renewed = co_await RenewAgent(rpc_, channel, key->csr, Deadline::After(kCallLimit));
+  auto renewed = co_await RenewAgent(channel, key->csr, Deadline::After(kCallLimit));
   if (!renewed.chain.ok()) {
     ServerRefused(renewed.refusal, channel);
     attempt.issued = std::move(renewed.chain).error();

@@ -12,11 +12,11 @@
 #include "agent/upstream/translate.h"
 #include "base/rpc/call.h"
 
-#include "credence/authority/v1/changes.grpc.pb.h"
-#include "spire/api/server/agent/v1/agent.grpc.pb.h"
-#include "spire/api/server/bundle/v1/bundle.grpc.pb.h"
-#include "spire/api/server/entry/v1/entry.grpc.pb.h"
-#include "spire/api/server/svid/v1/svid.grpc.pb.h"
+#include "credence/authority/v1/changes.pb.h"
+#include "spire/api/server/agent/v1/agent.pb.h"
+#include "spire/api/server/bundle/v1/bundle.pb.h"
+#include "spire/api/server/entry/v1/entry.pb.h"
+#include "spire/api/server/svid/v1/svid.pb.h"
 
 namespace credence {
 namespace {
@@ -28,6 +28,19 @@ namespace svidv1 = spire::api::server::svid::v1;
 
 using SyncStream =
     BidiStream<entryv1::SyncAuthorizedEntriesRequest, entryv1::SyncAuthorizedEntriesResponse>;
+
+constexpr RpcMethod<entryv1::SyncAuthorizedEntriesRequest, entryv1::SyncAuthorizedEntriesResponse>
+    kSyncAuthorizedEntries{"/spire.api.server.entry.v1.Entry/SyncAuthorizedEntries"};
+constexpr RpcMethod<bundlev1::GetFederatedBundleRequest, spire::api::types::Bundle>
+    kGetFederatedBundle{"/spire.api.server.bundle.v1.Bundle/GetFederatedBundle"};
+constexpr RpcMethod<svidv1::BatchNewX509SVIDRequest, svidv1::BatchNewX509SVIDResponse>
+    kBatchNewX509Svid{"/spire.api.server.svid.v1.SVID/BatchNewX509SVID"};
+constexpr RpcMethod<svidv1::NewJWTSVIDRequest, svidv1::NewJWTSVIDResponse> kNewJwtSvid{
+    "/spire.api.server.svid.v1.SVID/NewJWTSVID"};
+constexpr RpcMethod<agentv1::PostStatusRequest, agentv1::PostStatusResponse> kPostStatus{
+    "/spire.api.server.agent.v1.Agent/PostStatus"};
+constexpr RpcMethod<authority::v1::WatchRequest, authority::v1::WatchResponse> kWatch{
+    "/credence.authority.v1.Changes/Watch"};
 
 constexpr std::chrono::seconds kCallLimit{30};
 /// A watch ends then, so that it moves to the connection of the present SVID.
@@ -115,8 +128,7 @@ SignedX509 SignedItem(const svidv1::BatchNewX509SVIDResponse::Result& result) {
 Task<Result<EntrySyncResult>> SpireServerClient::SyncEntries(SharedEntries known,
                                                              Deadline deadline) {
   const auto channel = node_.channel();
-  SyncStream stream(
-      rpc_, channel, &entryv1::Entry::Stub::PrepareAsyncSyncAuthorizedEntries, Limit(deadline));
+  SyncStream stream(channel, kSyncAuthorizedEntries, Limit(deadline));
   EntrySync sync(std::move(known));
   auto outcome = co_await Exchange(stream, sync);
   auto settled = Settle(node_, channel, "SyncAuthorizedEntries", std::move(outcome));
@@ -129,7 +141,7 @@ Task<Result<EntrySyncResult>> SpireServerClient::SyncEntries(SharedEntries known
 }
 
 Task<Result<TrustBundle>> SpireServerClient::FetchBundle(Deadline deadline) {
-  auto bundle = co_await GetBundle(rpc_, node_.channel(), node_.trust_domain(), Limit(deadline));
+  auto bundle = co_await GetBundle(node_.channel(), node_.trust_domain(), Limit(deadline));
   if (!bundle.ok()) {
     co_return std::move(bundle).error().Wrap("GetBundle");
   }
@@ -141,11 +153,8 @@ Task<Result<std::optional<TrustBundle>>> SpireServerClient::FetchFederatedBundle
   bundlev1::GetFederatedBundleRequest request;
   request.set_trust_domain(trust_domain.name());
   const auto channel = node_.channel();
-  auto outcome = co_await CallUnary(rpc_,
-                                    channel,
-                                    &bundlev1::Bundle::Stub::PrepareAsyncGetFederatedBundle,
-                                    std::move(request),
-                                    Limit(deadline));
+  auto outcome = co_await CallUnary(
+      channel, kGetFederatedBundle, std::move(request), Limit(deadline));
   auto answer = Settle(node_, channel, "GetFederatedBundle", std::move(outcome));
   if (!answer.ok() && answer.error().code() == Code::kNotFound) {
     co_return std::optional<TrustBundle>();
@@ -173,11 +182,8 @@ Task<Result<std::vector<SignedX509>>> SpireServerClient::SignX509(std::vector<X5
     params->set_csr(std::move(wanted.csr));
   }
   const auto channel = node_.channel();
-  auto outcome = co_await CallUnary(rpc_,
-                                    channel,
-                                    &svidv1::SVID::Stub::PrepareAsyncBatchNewX509SVID,
-                                    std::move(request),
-                                    Limit(deadline));
+  auto outcome = co_await CallUnary(
+      channel, kBatchNewX509Svid, std::move(request), Limit(deadline));
   auto answer = Settle(node_, channel, "BatchNewX509SVID", std::move(outcome));
   if (!answer.ok()) {
     co_return std::move(answer).error();
@@ -203,11 +209,8 @@ Task<Result<JwtSvid>> SpireServerClient::NewJwtSvid(std::string entry_id,
   request.set_entry_id(std::move(entry_id));
   request.mutable_audience()->Add(audience.begin(), audience.end());
   const auto channel = node_.channel();
-  auto outcome = co_await CallUnary(rpc_,
-                                    channel,
-                                    &svidv1::SVID::Stub::PrepareAsyncNewJWTSVID,
-                                    std::move(request),
-                                    Limit(deadline));
+  auto outcome = co_await CallUnary(
+      channel, kNewJwtSvid, std::move(request), Limit(deadline));
   auto answer = Settle(node_, channel, "NewJWTSVID", std::move(outcome));
   if (!answer.ok()) {
     co_return std::move(answer).error();
@@ -219,10 +222,8 @@ Task<Result<JwtSvid>> SpireServerClient::NewJwtSvid(std::string entry_id,
 }
 
 Task<Error> SpireServerClient::WatchChanges(std::function<void()> changed) {
-  namespace changesv1 = authority::v1;
   const auto channel = node_.channel();
-  BidiStream<changesv1::WatchRequest, changesv1::WatchResponse> stream(
-      rpc_, channel, &changesv1::Changes::Stub::PrepareAsyncWatch, Deadline::After(kWatchLimit));
+  BidiStream stream(channel, kWatch, Deadline::After(kWatchLimit));
   const bool started = co_await stream.Start();
   while (started) {
     const auto response = co_await stream.Read();
@@ -243,11 +244,8 @@ Task<Result<void>> SpireServerClient::PostStatus(std::string version, Deadline d
   agentv1::PostStatusRequest request;
   request.set_agent_version(version.substr(0, kMaxVersionBytes));
   const auto channel = node_.channel();
-  auto outcome = co_await CallUnary(rpc_,
-                                    channel,
-                                    &agentv1::Agent::Stub::PrepareAsyncPostStatus,
-                                    std::move(request),
-                                    Limit(deadline));
+  auto outcome = co_await CallUnary(
+      channel, kPostStatus, std::move(request), Limit(deadline));
   auto answer = Settle(node_, channel, "PostStatus", std::move(outcome));
   if (!answer.ok() && answer.error().code() != Code::kUnimplemented) {
     co_return std::move(answer).error();

@@ -8,8 +8,8 @@ namespace credence {
 /// Asks the SPIRE server over NodeIdentity's connection.
 class SpireServerClient final : public ServerClient {
  public:
-  /// Both outlive this object; `node` has been started.
-  SpireServerClient(NodeIdentity& node, CompletionThread& rpc) : node_(node), rpc_(rpc) {}
+  /// `node` outlives this object and has been started.
+  explicit SpireServerClient(NodeIdentity& node) : node_(node) {}
 
   Task<Result<EntrySyncResult>> SyncEntries(SharedEntries known, Deadline deadline) override;
   Task<Result<TrustBundle>> FetchBundle(Deadline deadline) override;
@@ -25,7 +25,6 @@ class SpireServerClient final : public ServerClient {
 
  private:
   NodeIdentity& node_;
-  CompletionThread& rpc_;
 };
 
 }  // namespace credence

@@ -40,7 +40,7 @@ class SpireServerClientTest : public testing::Test {
     node_ = std::make_unique<NodeIdentity>(
         options, io_.get_executor(), pool_, rpc_, keys_, attestor_, clock_);
     EXPECT_THAT(RunTask(io_, node_->Start()), IsOk());
-    client_ = std::make_unique<SpireServerClient>(*node_, rpc_);
+    client_ = std::make_unique<SpireServerClient>(*node_);
   }
   ~SpireServerClientTest() override { std::filesystem::remove_all(folder_); }
 
@@ -60,7 +60,7 @@ class SpireServerClientTest : public testing::Test {
   testkit::FakeSpireServer server_;
   asio::io_context io_;
   asio::thread_pool pool_{1};
-  CompletionThread rpc_;
+  RpcClient rpc_{io_.get_executor(), pool_};
   MemoryKeyManager keys_;
   JoinTokenAttestor attestor_;
   SystemClock clock_;

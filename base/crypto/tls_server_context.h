@@ -9,6 +9,7 @@
 #include "base/crypto/private_key.h"
 
 struct ssl_ctx_st;
+struct ssl_st;
 
 namespace credence {
 
@@ -31,5 +32,8 @@ using TlsServerContext = std::shared_ptr<ssl_ctx_st>;
 /// Errors: kInvalidArgument when the certificate and the key do not go together.
 /// Source: Mozilla Server Side TLS, intermediate; RFC 8446; RFC 7301 (ALPN).
 Result<TlsServerContext> MakeTlsServerContext(TlsServerOptions options);
+
+/// What a client showed in its handshake (DER, leaf first); empty if it showed nothing.
+std::vector<std::string> PeerCertificates(ssl_st* connection);
 
 }  // namespace credence

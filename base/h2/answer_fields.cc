@@ -1,7 +1,7 @@
 #include "base/h2/answer_fields.h"
 
 #include "base/core/check.h"
-#include "base/h2/grpc_text.h"
+#include "base/wire/grpc_text.h"
 
 namespace credence::h2 {
 namespace {

@@ -15,7 +15,7 @@
 #include "base/h2/account.h"
 #include "base/h2/session.h"
 #include "base/h2/timer_queue.h"
-#include "base/h2/transport.h"
+#include "base/wire/transport.h"
 
 namespace credence::h2 {
 

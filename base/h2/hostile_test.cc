@@ -13,7 +13,7 @@
 
 #include "base/core/testing/result_matchers.h"
 #include "base/h2/server.h"
-#include "base/h2/testing/gzip_text.h"
+#include "base/wire/testing/gzip_text.h"
 #include "base/h2/testing/server_fixture.h"
 
 /// There only when a sanitizer is linked in. Source: sanitizer/allocator_interface.h.

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "base/h2/grpc_text.h"
+#include "base/wire/grpc_text.h"
 
 namespace credence::h2 {
 namespace {

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/h2/message_buffer.h"
+#include "base/wire/message_buffer.h"
 #include "base/h2/status.h"
 
 namespace credence::h2 {

@@ -240,7 +240,13 @@ void Server::Core::ServeTls(UniqueFd socket) {
   const auto tls_peer = std::make_shared<TlsPeer>();
   tls_peer->address = client.address;
   TlsServerContext context = tls_context_();
-  auto transport = context ? MakeTlsTransport(socket.get(), std::move(context), tls_peer) : nullptr;
+  auto note_chain = [tls_peer](ssl_st* connection) {
+    tls_peer->chain = PeerCertificates(connection);
+    return Ok();
+  };
+  auto transport =
+      context ? MakeTlsServerTransport(socket.get(), std::move(context), std::move(note_chain))
+              : nullptr;
   if (!transport) {
     ++context_.stats.connections_refused;
     return;

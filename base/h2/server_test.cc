@@ -14,7 +14,7 @@
 
 #include "base/core/testing/result_matchers.h"
 #include "base/core/testing/run_task.h"
-#include "base/h2/testing/gzip_text.h"
+#include "base/wire/testing/gzip_text.h"
 #include "base/h2/testing/server_fixture.h"
 
 namespace credence::h2 {

@@ -13,7 +13,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "base/h2/account.h"
-#include "base/h2/flood_guard.h"
+#include "base/wire/flood_guard.h"
 #include "base/h2/request_head.h"
 #include "base/h2/server_context.h"
 #include "base/h2/stream.h"

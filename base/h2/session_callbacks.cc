@@ -160,7 +160,7 @@ int Session::Callbacks::OnFrameSent(nghttp2_session* library,
   const bool answer = head.type == NGHTTP2_HEADERS || head.type == NGHTTP2_DATA;
   // A refusal earns nothing: refused calls are as good a flood as any.
   if (answer && session.Find(head.stream_id) != nullptr) {
-    session.flood_guard_.OnAnswerFrame();
+    session.flood_guard_.OnCallFrameSent();
   }
   if (head.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
     session.CountAbuse();

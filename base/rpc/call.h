@@ -1,25 +1,24 @@
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
-
-#include <grpcpp/channel.h>
-#include <grpcpp/client_context.h>
-#include <grpcpp/support/async_stream.h>
-#include <grpcpp/support/async_unary_call.h>
-#include <grpcpp/support/status.h>
 
 #include "base/core/deadline.h"
 #include "base/core/result.h"
+#include "base/core/secret_bytes.h"
 #include "base/core/task.h"
 #include "base/rpc/channel.h"
-#include "base/rpc/completion_thread.h"
-#include "base/rpc/step.h"
+#include "base/rpc/exchange.h"
+#include "base/rpc/message.h"
 
 namespace credence {
+
+/// A method of a gRPC service by its path, "/package.Service/Method".
+template <class Request, class Response>
+struct RpcMethod {
+  const char* path;
+};
 
 /// What a call came to.
 template <class Response>
@@ -29,70 +28,56 @@ struct RpcOutcome {
   std::string details;
 };
 
-/// Headers to send: lower-case name and value.
-using RpcMetadata = std::vector<std::pair<std::string, std::string>>;
-
-/// Success, or the error with its code kept and its message cut to 1 KiB. The message is foreign
-/// text.
-Result<void> ResultFromStatus(const grpc::Status& status);
-
-/// Sets the deadline and headers of a call about to start.
-void PrepareContext(grpc::ClientContext& context, Deadline deadline, const RpcMetadata& metadata);
-
-/// The generated PrepareAsync… method of a unary call.
-template <class Stub, class Request, class Response>
-using UnaryMethod = std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (Stub::*)(
-    grpc::ClientContext*, const Request&, grpc::CompletionQueue*);
-
 /// Makes one unary call and waits for its end, at the latest at `deadline`. Does not wait for a
-/// server that is away. Errors: the server's; kUnavailable without a connection, kDeadlineExceeded,
-/// kCancelled. Cancellation: ends the call, then the caller.
-template <class Stub, class Request, class Response>
-Task<RpcOutcome<Response>> CallUnary(CompletionThread& thread,
-                                     SharedRpcChannel channel,
-                                     UnaryMethod<Stub, Request, Response> method,
+/// server that is away. Errors: the server's, its message cut to 1 KiB and foreign text;
+/// kUnavailable without a connection, kDeadlineExceeded, kCancelled, kResourceExhausted for an
+/// answer over 16 MiB, kInternal for one that breaks the rules. Cancellation: ends the call, then
+/// the caller.
+template <class Request, class Response>
+Task<RpcOutcome<Response>> CallUnary(SharedRpcChannel channel,
+                                     RpcMethod<Request, Response> method,
                                      Request request,
                                      Deadline deadline,
                                      RpcMetadata metadata) {
-  struct State final : RpcCallState {
-    Response response;
-    grpc::Status status;
-    std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> reader;
-  };
+  RpcExchange exchange(std::move(channel), method.path, deadline, std::move(metadata));
+  {
+    std::string framed = FrameRequest(request);
+    const WipeOnExit wipe(framed);
+    exchange.Queue(framed);
+    exchange.EndRequests();
+  }
   RpcOutcome<Response> outcome;
-  if (deadline.Passed()) {
-    // gRPC lets a call through now and then whose deadline is only just past.
-    outcome.response = Error(Code::kDeadlineExceeded, "deadline reached before the call");
+  const bool started = co_await exchange.Start();
+  std::optional<std::string> message;
+  if (started) {
+    message = co_await exchange.Read();
+  }
+  auto verdict = co_await exchange.Finish();
+  outcome.details = std::move(verdict.details);
+  if (!verdict.result.ok()) {
+    outcome.response = std::move(verdict.result).error();
     co_return outcome;
   }
-  const auto state = std::make_shared<State>();
-  PrepareContext(state->context, deadline, metadata);
-  Stub stub(channel);
-  state->reader = (stub.*method)(&state->context, request, thread.queue());
-  state->reader->StartCall();
-  auto finish = [call = state.get()](void* tag) {
-    call->reader->Finish(&call->response, &call->status, tag);
-  };
-  const bool finished = co_await RunStep(thread, state, finish);
-  CREDENCE_CHECK(finished);
-
-  outcome.details = state->status.error_details();
-  auto result = ResultFromStatus(state->status);
-  if (result.ok()) {
-    outcome.response = std::move(state->response);
+  if (!message) {
+    outcome.response = Error(Code::kInternal, "the server ended the call without an answer");
+    co_return outcome;
+  }
+  const WipeOnExit wipe(*message);
+  Response response;
+  if (auto parsed = ParseAnswer(*message, response); parsed.ok()) {
+    outcome.response = std::move(response);
   } else {
-    outcome.response = std::move(result).error();
+    outcome.response = std::move(parsed).error();
   }
   co_return outcome;
 }
 
-template <class Stub, class Request, class Response>
-Task<RpcOutcome<Response>> CallUnary(CompletionThread& thread,
-                                     SharedRpcChannel channel,
-                                     UnaryMethod<Stub, Request, Response> method,
+template <class Request, class Response>
+Task<RpcOutcome<Response>> CallUnary(SharedRpcChannel channel,
+                                     RpcMethod<Request, Response> method,
                                      Request request,
                                      Deadline deadline) {
-  return CallUnary(thread, std::move(channel), method, std::move(request), deadline, RpcMetadata());
+  return CallUnary(std::move(channel), method, std::move(request), deadline, RpcMetadata());
 }
 
 /// A call with messages in both directions. Start first; then Write and Read one at a time; when
@@ -100,77 +85,53 @@ Task<RpcOutcome<Response>> CallUnary(CompletionThread& thread,
 template <class Request, class Response>
 class BidiStream {
  public:
-  /// The generated PrepareAsync… method of a bidirectional call.
-  template <class Stub>
-  using Method = std::unique_ptr<grpc::ClientAsyncReaderWriter<Request, Response>> (Stub::*)(
-      grpc::ClientContext*, grpc::CompletionQueue*);
-
-  /// The whole call ends at `deadline`. `thread` outlives this object.
-  template <class Stub>
-  BidiStream(CompletionThread& thread,
-             SharedRpcChannel channel,
-             Method<Stub> method,
-             Deadline deadline)
-      : thread_(thread), state_(std::make_shared<State>()) {
-    PrepareContext(state_->context, deadline, {});
-    Stub stub(channel);
-    state_->stream = (stub.*method)(&state_->context, thread.queue());
-  }
+  /// The whole call ends at `deadline`.
+  BidiStream(SharedRpcChannel channel, RpcMethod<Request, Response> method, Deadline deadline)
+      : exchange_(std::move(channel), method.path, deadline, {}) {}
 
   /// False: no call could be made; Finish tells why.
-  Task<bool> Start() {
-    auto start = [call = state_.get()](void* tag) { call->stream->StartCall(tag); };
-    return RunStep(thread_, state_, start);
-  }
+  Task<bool> Start() { return exchange_.Start(); }
 
   /// False: the server has ended the call; Finish tells why.
   Task<bool> Write(Request request) {
-    state_->request = std::move(request);
-    auto write = [call = state_.get()](void* tag) { call->stream->Write(call->request, tag); };
-    return RunStep(thread_, state_, write);
+    std::string framed = FrameRequest(request);
+    const WipeOnExit wipe(framed);
+    exchange_.Queue(framed);
+    return exchange_.Send();
   }
 
   /// nullopt: the server has ended the call; Finish tells whether well.
   Task<std::optional<Response>> Read() {
-    state_->response = Response();
-    auto read = [call = state_.get()](void* tag) { call->stream->Read(&call->response, tag); };
-    const bool ok = co_await RunStep(thread_, state_, read);
-    if (!ok) {
+    auto message = co_await exchange_.Read();
+    if (!message) {
       co_return std::nullopt;
     }
-    co_return std::move(state_->response);
+    const WipeOnExit wipe(*message);
+    Response response;
+    if (auto parsed = ParseAnswer(*message, response); !parsed.ok()) {
+      exchange_.Fail(std::move(parsed).error());
+      co_return std::nullopt;
+    }
+    co_return response;
   }
 
   /// Tells the server that no further request comes.
   Task<bool> WritesDone() {
-    auto done = [call = state_.get()](void* tag) { call->stream->WritesDone(tag); };
-    return RunStep(thread_, state_, done);
+    exchange_.EndRequests();
+    return exchange_.Send();
   }
 
   /// Ends the call before the server does; Finish then reports kCancelled.
-  void Cancel() { state_->context.TryCancel(); }
+  void Cancel() { exchange_.Cancel(); }
 
   /// Waits for the server's verdict. Errors: as CallUnary.
   Task<RpcOutcome<void>> Finish() {
-    auto finish = [call = state_.get()](void* tag) { call->stream->Finish(&call->status, tag); };
-    const bool finished = co_await RunStep(thread_, state_, finish);
-    CREDENCE_CHECK(finished);
-    RpcOutcome<void> outcome;
-    outcome.response = ResultFromStatus(state_->status);
-    outcome.details = state_->status.error_details();
-    co_return outcome;
+    auto verdict = co_await exchange_.Finish();
+    co_return RpcOutcome<void>{std::move(verdict.result), std::move(verdict.details)};
   }
 
  private:
-  struct State final : RpcCallState {
-    Request request;
-    Response response;
-    grpc::Status status;
-    std::unique_ptr<grpc::ClientAsyncReaderWriter<Request, Response>> stream;
-  };
-
-  CompletionThread& thread_;
-  std::shared_ptr<State> state_;
+  RpcExchange exchange_;
 };
 
 }  // namespace credence

@@ -9,6 +9,7 @@
 #include <string>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <gmock/gmock.h>
 #include <grpc/support/time.h>
 #include <grpcpp/security/server_credentials.h>
@@ -103,7 +104,7 @@ class CallTest : public testing::Test {
     builder.AddListeningPort("unix:" + folder_ + "/socket", grpc::InsecureServerCredentials());
     builder.RegisterService(&service_);
     server_ = builder.BuildAndStart();
-    channel_ = *MakeUnixChannel(folder_ + "/socket");
+    channel_ = *MakeUnixChannel(client_, folder_ + "/socket");
   }
   ~CallTest() override {
     channel_.reset();
@@ -112,25 +113,30 @@ class CallTest : public testing::Test {
     std::filesystem::remove_all(folder_);
   }
 
+  static constexpr RpcMethod<PostStatusRequest, PostStatusResponse> kPost{
+      "/spire.api.server.agent.v1.Agent/PostStatus"};
+  static constexpr RpcMethod<AttestAgentRequest, AttestAgentResponse> kAttest{
+      "/spire.api.server.agent.v1.Agent/AttestAgent"};
+
   Task<RpcOutcome<PostStatusResponse>> Post(std::string order,
                                             Deadline deadline = Deadline::After(10s)) {
     PostStatusRequest request;
     request.set_agent_version(order);
-    return CallUnary(
-        thread_, channel_, &Agent::Stub::PrepareAsyncPostStatus, std::move(request), deadline);
+    return CallUnary(channel_, kPost, std::move(request), deadline);
   }
 
   std::unique_ptr<BidiStream<AttestAgentRequest, AttestAgentResponse>> Open(Deadline deadline) {
     return std::make_unique<BidiStream<AttestAgentRequest, AttestAgentResponse>>(
-        thread_, channel_, &Agent::Stub::PrepareAsyncAttestAgent, deadline);
+        channel_, kAttest, deadline);
   }
 
   asio::io_context io_;
+  asio::thread_pool pool_{1};
+  RpcClient client_{io_.get_executor(), pool_};
   std::string folder_;
   ObedientServer service_;
   std::unique_ptr<grpc::Server> server_;
   SharedRpcChannel channel_;
-  CompletionThread thread_;
 };
 
 AttestAgentRequest Saying(std::string text) {
@@ -156,12 +162,7 @@ TEST_F(CallTest, SendsHeaders) {
   request.set_agent_version("need header");
   RpcMetadata metadata;
   metadata.emplace_back("workload.spiffe.io", "true");
-  auto call = CallUnary(thread_,
-                        channel_,
-                        &Agent::Stub::PrepareAsyncPostStatus,
-                        std::move(request),
-                        Deadline::After(10s),
-                        metadata);
+  auto call = CallUnary(channel_, kPost, std::move(request), Deadline::After(10s), metadata);
   EXPECT_THAT(RunTask(io_, std::move(call)).response, IsOk());
 }
 
@@ -194,7 +195,7 @@ TEST_F(CallTest, CancellationReachesTheServerAndTheCallerWaits) {
 }
 
 TEST_F(CallTest, AbsentServerIsUnavailable) {
-  channel_ = *MakeUnixChannel(folder_ + "/nobody");
+  channel_ = *MakeUnixChannel(client_, folder_ + "/nobody");
   EXPECT_THAT(RunTask(io_, Post("fine")).response, FailsWithCode(Code::kUnavailable));
 }
 
@@ -264,15 +265,80 @@ TEST_F(CallTest, StreamDroppedHalfWayIsCancelledAtTheServer) {
   EXPECT_EQ(service_.cancelled, 1);
 }
 
-TEST(ResultFromStatusTest, EveryCanonicalCodeKeepsItsNumber) {
-  for (int number = 1; number <= 16; ++number) {
-    const auto result =
-        ResultFromStatus(grpc::Status(static_cast<grpc::StatusCode>(number), "why"));
-    EXPECT_THAT(result, FailsWith(static_cast<Code>(number), "why"));
+Task<void> PostInto(Task<RpcOutcome<PostStatusResponse>> call, int* succeeded) {
+  const auto outcome = co_await std::move(call);
+  *succeeded += outcome.response.ok() ? 1 : 0;
+}
+
+TEST_F(CallTest, ManyCallsAtOnceShareAConnection) {
+  TaskGroup group(io_.get_executor());
+  int succeeded = 0;
+  for (int i = 0; i < 300; ++i) {
+    group.Spawn("post", PostInto(Post("fine"), &succeeded));
   }
-  EXPECT_THAT(ResultFromStatus(grpc::Status(grpc::StatusCode::DO_NOT_USE, "")),
-              FailsWith(Code::kUnknown, "the server gave no reason"));
-  EXPECT_THAT(ResultFromStatus(grpc::Status::OK), IsOk());
+  const auto limit = Deadline::After(10s);
+  while (succeeded < 300 && !limit.Passed()) {
+    RunTask(io_, Sleep(5ms));
+  }
+  EXPECT_EQ(succeeded, 300);
+  RunTask(io_, group.Stop());
+}
+
+Task<std::size_t> Exchange(BidiStream<AttestAgentRequest, AttestAgentResponse>* stream,
+                           std::size_t bytes) {
+  const bool started = co_await stream->Start();
+  EXPECT_TRUE(started);
+  auto request = Saying(std::string(bytes, 'x'));
+  const bool written = co_await stream->Write(std::move(request));
+  EXPECT_TRUE(written);
+  const auto response = co_await stream->Read();
+  co_return response.has_value() ? response->challenge().size() : 0;
+}
+
+TEST_F(CallTest, LargeMessagesPassBothWays) {
+  const auto stream = Open(Deadline::After(10s));
+  constexpr std::size_t kBytes = (std::size_t{4} << 20) - 100;
+  EXPECT_EQ(RunTask(io_, Exchange(stream.get(), kBytes)), kBytes);
+}
+
+TEST_F(CallTest, TheEndOfTheClientEndsCallsUnderWay) {
+  TaskGroup group(io_.get_executor());
+  bool returned = false;
+  group.Spawn("post", PostAndNote(Post("hang"), &returned));
+  RunTask(io_, Sleep(50ms));
+  client_.Close();
+  RunTask(io_, Sleep(1ms));
+  EXPECT_TRUE(group.empty());
+  EXPECT_FALSE(returned);
+  EXPECT_THAT(RunTask(io_, Post("fine")).response, FailsWithCode(Code::kUnavailable));
+  RunTask(io_, group.Stop());
+}
+
+TEST_F(CallTest, AClosedClientLeavesTheEventLoopNothingToWaitFor) {
+  EXPECT_THAT(RunTask(io_, Post("fine")).response, IsOk());
+  client_.Close();
+  io_.restart();
+  io_.run_for(5s);
+  EXPECT_TRUE(io_.stopped());
+}
+
+TEST_F(CallTest, CallAfterTheServerCameBackSucceeds) {
+  EXPECT_THAT(RunTask(io_, Post("fine")).response, IsOk());
+  server_->Shutdown(gpr_time_0(GPR_CLOCK_MONOTONIC));
+  server_->Wait();
+  RunTask(io_, Sleep(20ms));  // the end of the old connection is seen
+  EXPECT_THAT(RunTask(io_, Post("fine")).response, FailsWithCode(Code::kUnavailable));
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("unix:" + folder_ + "/socket", grpc::InsecureServerCredentials());
+  ObedientServer again;
+  builder.RegisterService(&again);
+  const auto server = builder.BuildAndStart();
+  // At once the last failure is still the answer.
+  EXPECT_THAT(RunTask(io_, Post("fine")).response, FailsWithCode(Code::kUnavailable));
+  RunTask(io_, Sleep(300ms));
+  EXPECT_THAT(RunTask(io_, Post("fine")).response, IsOk());
+  client_.Close();
+  server->Shutdown(gpr_time_0(GPR_CLOCK_MONOTONIC));
 }
 
 }  // namespace

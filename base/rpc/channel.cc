@@ -1,65 +1,153 @@
 #include "base/rpc/channel.h"
 
+#include <sys/un.h>
+
+#include <charconv>
+#include <exception>
 #include <utility>
 
-#include <grpc/grpc_security.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
-#include <grpcpp/security/tls_certificate_provider.h>
-#include <grpcpp/security/tls_credentials_options.h>
-#include <grpcpp/support/channel_arguments.h>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <fmt/format.h>
 
-#include "base/core/secret_bytes.h"
-#include "base/crypto/certificate.h"
 #include "base/rpc/spiffe_verifier.h"
 
 namespace credence {
 namespace {
 
-using grpc::experimental::IdentityKeyCertPair;
-using grpc::experimental::StaticDataCertificateProvider;
-using grpc::experimental::TlsChannelCredentialsOptions;
+/// The callers wait between tries; a server that is back is to be found by one of their next.
+constexpr Backoff::Options kRedial{.initial = std::chrono::milliseconds(200),
+                                   .cap = std::chrono::milliseconds(5000)};
 
-grpc::ChannelArguments CommonArguments() {
-  grpc::ChannelArguments arguments;
-  // Connections are never shared between channels: each stands for one identity.
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  // Neither DNS records nor the environment may say where a call goes.
-  arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  // The callers wait between tries; a server that is back is to be found by their next one.
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);
-  return arguments;
-}
-
-/// Key and chain as gRPC wants them. Its copies live with the channel; ours are wiped.
-class IdentityPem {
- public:
-  explicit IdentityPem(const std::optional<RpcIdentity>& identity) {
-    if (identity.has_value()) {
-      IdentityKeyCertPair pair;
-      pair.certificate_chain = CertificatesToPem(identity->certificates);
-      pair.private_key = identity->key.ToPkcs8Pem().Reveal();
-      pairs_.push_back(std::move(pair));
-    }
-  }
-  ~IdentityPem() {
-    for (auto& pair : pairs_) {
-      WipeString(pair.private_key);
-    }
-  }
-  IdentityPem(const IdentityPem&) = delete;
-  IdentityPem& operator=(const IdentityPem&) = delete;
-
-  const std::vector<IdentityKeyCertPair>& pairs() const { return pairs_; }
-
- private:
-  std::vector<IdentityKeyCertPair> pairs_;
+struct HostAndPort {
+  std::string host;
+  std::uint16_t port = 0;
 };
 
-Result<void> CheckTarget(const TlsTarget& target) {
+Result<HostAndPort> SplitAddress(const std::string& address) {
+  const Error malformed(Code::kInvalidArgument, fmt::format("'{}' is no host:port", address));
+  const std::size_t colon = address.rfind(':');
+  if (colon == std::string::npos || colon == 0) {
+    return malformed;
+  }
+  HostAndPort parts{address.substr(0, colon), 0};
+  const char* end = address.data() + address.size();
+  const auto read = std::from_chars(address.data() + colon + 1, end, parts.port);
+  if (read.ec != std::errc() || read.ptr != end || parts.port == 0) {
+    return malformed;
+  }
+  const bool bracketed = parts.host.front() == '[' && parts.host.back() == ']';
+  if (bracketed) {
+    parts.host = parts.host.substr(1, parts.host.size() - 2);
+  }
+  if (parts.host.empty() || (!bracketed && parts.host.find(':') != std::string::npos)) {
+    return malformed;
+  }
+  return parts;
+}
+
+}  // namespace
+
+RpcChannel::RpcChannel(asio::any_io_executor executor, asio::thread_pool& pool, DialPlan plan)
+    : executor_(std::move(executor)),
+      pool_(pool),
+      plan_(std::make_shared<const DialPlan>(std::move(plan))),
+      backoff_(kRedial) {}
+
+RpcChannel::~RpcChannel() {
+  if (cancel_dial_) {
+    cancel_dial_->emit(asio::cancellation_type::terminal);
+  }
+}
+
+Task<Result<std::shared_ptr<RpcConnection>>> RpcChannel::Connect(Deadline deadline) {
+  const auto self = shared_from_this();
+  if (connection_ && connection_->TakesCalls()) {
+    co_return connection_;
+  }
+  connection_.reset();
+  if (!dial_ && !closed_ && (!failure_ || clock_.SteadyNow() >= retry_at_)) {
+    StartDial();
+  }
+  if (const auto dial = dial_) {
+    const bool over = co_await dial->Wait(deadline);
+    if (!over) {
+      co_return Error(Code::kDeadlineExceeded,
+                      fmt::format("deadline reached while connecting to {}", plan_->names.address));
+    }
+  }
+  if (connection_ && connection_->TakesCalls()) {
+    co_return connection_;
+  }
+  if (failure_) {
+    co_return *failure_;
+  }
+  co_return Error(Code::kUnavailable,
+                  fmt::format("connection to {} was lost at once", plan_->names.address));
+}
+
+void RpcChannel::StartDial() {
+  dial_ = std::make_shared<Latch>();
+  cancel_dial_ = std::make_shared<asio::cancellation_signal>();
+  // The dial may outlive the channel, which then does not hear of it.
+  auto over = [weak = weak_from_this(), signal = cancel_dial_](std::exception_ptr thrown,
+                                                              Dialled dialled) {
+    if (const auto self = weak.lock()) {
+      self->OnDialled(thrown ? Dialled() : std::move(dialled));
+    }
+  };
+  asio::co_spawn(executor_,
+                 Dial(plan_, pool_),
+                 asio::bind_cancellation_slot(cancel_dial_->slot(), std::move(over)));
+}
+
+void RpcChannel::OnDialled(Dialled dialled) {
+  cancel_dial_.reset();
+  if (closed_) {
+    return;
+  }
+  if (dialled.ok()) {
+    connection_ = *std::move(dialled);
+    failure_.reset();
+    backoff_.Reset();
+  } else {
+    failure_ = std::move(dialled).error();
+    retry_at_ = clock_.SteadyNow() + backoff_.Next();
+  }
+  std::exchange(dial_, nullptr)->Set();
+}
+
+void RpcChannel::Close() {
+  closed_ = true;
+  failure_ = Error(Code::kUnavailable,
+                   fmt::format("the channel to {} is closed", plan_->names.address));
+  if (const auto connection = std::exchange(connection_, nullptr)) {
+    connection->Close(*failure_);
+  }
+  if (const auto cancel = std::exchange(cancel_dial_, nullptr)) {
+    cancel->emit(asio::cancellation_type::terminal);
+  }
+  if (const auto dial = std::exchange(dial_, nullptr)) {
+    dial->Set();
+  }
+}
+
+SharedRpcChannel RpcClient::MakeChannel(DialPlan plan) {
+  channels_.remove_if([](const auto& channel) { return channel.expired(); });
+  auto channel = std::make_shared<RpcChannel>(executor_, pool_, std::move(plan));
+  channels_.push_back(channel);
+  return channel;
+}
+
+void RpcClient::Close() {
+  for (const auto& weak : std::exchange(channels_, {})) {
+    if (const auto channel = weak.lock()) {
+      channel->Close();
+    }
+  }
+}
+
+Result<SharedRpcChannel> MakeTlsChannel(RpcClient& client, TlsTarget target) {
   const auto* trust = std::get_if<TrustAuthorities>(&target.trust);
   if (trust != nullptr && trust->x509_authorities.empty()) {
     return Error(Code::kInvalidArgument, "no X.509 authorities to trust the server by");
@@ -67,50 +155,40 @@ Result<void> CheckTarget(const TlsTarget& target) {
   if (target.identity.has_value() && target.identity->certificates.empty()) {
     return Error(Code::kInvalidArgument, "an identity without certificates");
   }
-  return Ok();
-}
-
-}  // namespace
-
-Result<SharedRpcChannel> MakeTlsChannel(TlsTarget target) {
-  if (auto checked = CheckTarget(target); !checked.ok()) {
-    return std::move(checked).error();
+  auto parts = SplitAddress(target.address);
+  if (!parts.ok()) {
+    return std::move(parts).error();
   }
-  const auto* trust = std::get_if<TrustAuthorities>(&target.trust);
-  const std::string roots =
-      trust != nullptr ? CertificatesToPem(trust->x509_authorities) : std::string();
-  const IdentityPem identity(target.identity);
-
-  TlsChannelCredentialsOptions options;
-  if (trust != nullptr || target.identity.has_value()) {
-    options.set_certificate_provider(
-        std::make_shared<StaticDataCertificateProvider>(roots, identity.pairs()));
-  }
-  if (trust != nullptr) {
-    options.watch_root_certs();
-  } else {
-    options.set_verify_server_certs(false);
-  }
+  DialPlan plan{{target.address, "https", target.address}, parts->host, parts->port, "", nullptr};
+  TlsClientOptions tls;
   if (target.identity.has_value()) {
-    options.watch_identity_key_cert_pairs();
+    tls.identity =
+        TlsClientOptions::Identity{std::move(target.identity->certificates), target.identity->key};
   }
-  options.set_certificate_verifier(
-      grpc::experimental::ExternalCertificateVerifier::Create<SpiffeVerifier>(target.server_id));
-  // SPIFFE names servers by URI, not by host; gRPC's host check would refuse every call.
-  options.set_check_call_host(false);
-
-  auto arguments = CommonArguments();
-  arguments.SetLoadBalancingPolicyName("round_robin");
-  return grpc::CreateCustomChannel(
-      "dns:///" + target.address, grpc::experimental::TlsCredentials(options), arguments);
+  tls.accepts_server = [id = target.server_id,
+                        rules = std::move(target.trust),
+                        complaint = plan.complaint](const std::vector<std::string>& chain) {
+    const auto checked = CheckServerCertificate(chain, id, rules);
+    *complaint = checked.ok() ? "" : checked.error().message();
+    return checked.ok();
+  };
+  auto context = MakeHttp2ClientContext(std::move(tls));
+  if (!context.ok()) {
+    return std::move(context).error();
+  }
+  plan.tls = *std::move(context);
+  return client.MakeChannel(std::move(plan));
 }
 
-Result<SharedRpcChannel> MakeUnixChannel(const std::string& path) {
+Result<SharedRpcChannel> MakeUnixChannel(RpcClient& client, const std::string& path) {
   if (path.empty() || path.front() != '/') {
     return Error(Code::kInvalidArgument, "a socket needs an absolute path, not '" + path + "'");
   }
-  return grpc::CreateCustomChannel(
-      "unix:" + path, grpc::InsecureChannelCredentials(), CommonArguments());
+  if (path.size() >= sizeof(sockaddr_un::sun_path)) {
+    return Error(Code::kInvalidArgument, "the path of a socket is too long: " + path);
+  }
+  DialPlan plan{{path, "http", "localhost"}, "", 0, path, nullptr};
+  return client.MakeChannel(std::move(plan));
 }
 
 }  // namespace credence

@@ -4,6 +4,7 @@
 #include <string>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,18 +14,22 @@
 #include "base/rpc/call.h"
 #include "tests/testkit/fake_spire_server.h"
 
-#include "spire/api/server/agent/v1/agent.grpc.pb.h"
-#include "spire/api/server/bundle/v1/bundle.grpc.pb.h"
+#include "spire/api/server/agent/v1/agent.pb.h"
+#include "spire/api/server/bundle/v1/bundle.pb.h"
 
 namespace credence {
 namespace {
 
-using spire::api::server::agent::v1::Agent;
 using spire::api::server::agent::v1::PostStatusRequest;
-using spire::api::server::bundle::v1::Bundle;
+using spire::api::server::agent::v1::PostStatusResponse;
 using spire::api::server::bundle::v1::GetBundleRequest;
 using testing::HasSubstr;
 using namespace std::chrono_literals;
+
+constexpr RpcMethod<GetBundleRequest, spire::api::types::Bundle> kGetBundle{
+    "/spire.api.server.bundle.v1.Bundle/GetBundle"};
+constexpr RpcMethod<PostStatusRequest, PostStatusResponse> kPostStatus{
+    "/spire.api.server.agent.v1.Agent/PostStatus"};
 
 SpiffeId ServerId() {
   return *SpiffeId::Parse("spiffe://example.org/spire/server");
@@ -42,36 +47,29 @@ class ChannelTest : public testing::Test {
 
   /// Needs no client certificate.
   Result<void> Fetch(TlsTarget target) {
-    auto channel = MakeTlsChannel(std::move(target));
+    auto channel = MakeTlsChannel(client_, std::move(target));
     if (!channel.ok()) {
       return channel.error();
     }
-    auto call = CallUnary(thread_,
-                          *channel,
-                          &Bundle::Stub::PrepareAsyncGetBundle,
-                          GetBundleRequest(),
-                          Deadline::After(10s));
+    auto call = CallUnary(*channel, kGetBundle, GetBundleRequest(), Deadline::After(10s));
     auto outcome = RunTask(io_, std::move(call));
     return outcome.response.ok() ? Ok() : Result<void>(outcome.response.error());
   }
 
   /// Needs one.
   Result<void> Post(TlsTarget target) {
-    auto channel = MakeTlsChannel(std::move(target));
+    auto channel = MakeTlsChannel(client_, std::move(target));
     if (!channel.ok()) {
       return channel.error();
     }
-    auto call = CallUnary(thread_,
-                          *channel,
-                          &Agent::Stub::PrepareAsyncPostStatus,
-                          PostStatusRequest(),
-                          Deadline::After(10s));
+    auto call = CallUnary(*channel, kPostStatus, PostStatusRequest(), Deadline::After(10s));
     auto outcome = RunTask(io_, std::move(call));
     return outcome.response.ok() ? Ok() : Result<void>(outcome.response.error());
   }
 
   asio::io_context io_;
-  CompletionThread thread_;
+  asio::thread_pool pool_{1};
+  RpcClient client_{io_.get_executor(), pool_};
 };
 
 RpcIdentity AgentFrom(const testkit::SpiffeCa& ca, std::chrono::seconds ends = 1h) {
@@ -100,7 +98,7 @@ TEST_F(ChannelTest, ServerOfAnotherAuthorityIsRefused) {
   const testkit::FakeSpireServer server;
   const testkit::SpiffeCa other("example.org");
   EXPECT_THAT(Fetch(Target(server, TrustAuthorities{{other.certificate()}})),
-              FailsWithCode(Code::kUnavailable));
+              FailsWith(Code::kUnavailable, HasSubstr("certificate verify failed")));
 }
 
 TEST_F(ChannelTest, ServerWithAnotherIdIsRefused) {
@@ -143,7 +141,7 @@ TEST_F(ChannelTest, ChannelsNeverShareConnections) {
   const testkit::FakeSpireServer server;
   auto target = TrustingTarget(server);
   target.identity = AgentFrom(server.ca());
-  const auto with_identity = MakeTlsChannel(target);
+  const auto with_identity = MakeTlsChannel(client_, target);
   EXPECT_THAT(Post(target), IsOk());
   target.identity.reset();
   EXPECT_THAT(Post(target), FailsWithCode(Code::kUnauthenticated));
@@ -168,9 +166,48 @@ TEST_F(ChannelTest, ReconnectsAfterTheServerWasAway) {
   EXPECT_THAT(Fetch(target), IsOk());
 }
 
-TEST(UnixChannelTest, NeedsAnAbsolutePath) {
-  EXPECT_THAT(MakeUnixChannel(""), FailsWithCode(Code::kInvalidArgument));
-  EXPECT_THAT(MakeUnixChannel("relative"), FailsWithCode(Code::kInvalidArgument));
+TEST_F(ChannelTest, ANameIsLookedUp) {
+  const testkit::FakeSpireServer server;
+  auto target = TrustingTarget(server);
+  target.address = fmt::format("localhost:{}", server.port());
+  EXPECT_THAT(Fetch(target), IsOk());
+  target.address = "no-such-host.invalid:8081";
+  EXPECT_THAT(Fetch(target),
+              FailsWith(Code::kUnavailable,
+                        HasSubstr("no-such-host.invalid:8081: host no-such-host.invalid was not")));
+}
+
+TEST_F(ChannelTest, AddressAndReasonAreNamed) {
+  testkit::FakeSpireServer server;
+  const auto target = TrustingTarget(server);
+  server.Stop();
+  EXPECT_THAT(Fetch(target),
+              FailsWith(Code::kUnavailable,
+                        fmt::format("cannot connect to {}: Connection refused", target.address)));
+}
+
+TEST_F(ChannelTest, WhatIsNoAddressIsRefused) {
+  const testkit::FakeSpireServer server;
+  auto target = TrustingTarget(server);
+  for (const char* address : {"", "host", ":80", "host:", "host:x", "host:0", "host:70000", "::1:80"}) {
+    target.address = address;
+    EXPECT_THAT(Fetch(target), FailsWithCode(Code::kInvalidArgument)) << address;
+  }
+}
+
+TEST_F(ChannelTest, ACertificateWithTheKeyOfAnotherIsRefused) {
+  const testkit::FakeSpireServer server;
+  auto target = TrustingTarget(server);
+  target.identity = AgentFrom(server.ca());
+  target.identity->key = AgentFrom(server.ca()).key;
+  EXPECT_THAT(Fetch(target), FailsWithCode(Code::kInvalidArgument));
+}
+
+TEST_F(ChannelTest, UnixSocketNeedsAnAbsolutePath) {
+  EXPECT_THAT(MakeUnixChannel(client_, ""), FailsWithCode(Code::kInvalidArgument));
+  EXPECT_THAT(MakeUnixChannel(client_, "relative"), FailsWithCode(Code::kInvalidArgument));
+  EXPECT_THAT(MakeUnixChannel(client_, "/" + std::string(200, 'x')),
+              FailsWithCode(Code::kInvalidArgument));
 }
 
 }  // namespace

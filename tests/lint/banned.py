@@ -27,7 +27,6 @@ EXEMPT_FOLDERS = {
 EXEMPT = {
     r"\bsleep_for\b|\busleep\(|[^\w_]sleep\(": {
         "agent/cli/up/first_contact.cc": "another process's socket tells nobody when it begins to answer"},
-    r"\bstd::j?thread\b(?!::id)": {"base/rpc/completion_thread.h": "gRPC's completion queue blocks"},
     r"\bstd::(shared_|recursive_)?mutex\b": {
         "base/core/log.cc": "every thread may log",
         "tests/testkit/fake_spire_services.h": "gRPC calls its services on threads of its own",

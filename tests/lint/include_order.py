@@ -5,7 +5,8 @@ import re
 # Top to bottom: what everything stands on, then what stands on it. A layer may include itself and all layers
 # before it. Folders without an entry belong to the nearest one above them that has one.
 LAYERS = [
-    "proto", "base/core", "base/process", "base/spiffe", "base/crypto", "base/svid", "base/http", "base/h2", "base/rpc",
+    "proto", "base/core", "base/process", "base/spiffe", "base/crypto", "base/svid", "base/http", "base/wire",
+    "base/h2", "base/rpc",
     "plugins/contract", "plugins/destinations", "plugins/keymanager", "attestors",
     "agent/config", "agent/upstream", "agent/authority/state", "agent/authority/keys", "agent/authority/web",
     "agent/authority/services", "agent/attestation", "agent/identity", "agent/exchange", "agent/governance",

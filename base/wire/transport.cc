@@ -1,4 +1,4 @@
-#include "base/h2/transport.h"
+#include "base/wire/transport.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -6,15 +6,19 @@
 #include <algorithm>
 #include <climits>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include "base/crypto/openssl.h"
+#include "base/crypto/tls_client_context.h"
 
 namespace credence::h2 {
 namespace {
+
+constexpr const char* kHungUp = "the peer hung up";
 
 class PlainTransport final : public Transport {
  public:
@@ -22,27 +26,26 @@ class PlainTransport final : public Transport {
 
   Moved Read(std::span<std::uint8_t> buffer) override {
     const ssize_t count = recv(socket_, buffer.data(), buffer.size(), MSG_DONTWAIT);
-    return count == 0 ? Moved{.state = State::kClosed} : Outcome(count);
+    return count == 0 ? Closed(kHungUp) : Outcome(count);
   }
   Moved Write(std::span<const std::uint8_t> bytes) override {
     return Outcome(send(socket_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
   }
 
  private:
-  static Moved Outcome(ssize_t count) {
+  Moved Outcome(ssize_t count) {
     if (count >= 0) {
       return Moved{.bytes = static_cast<std::size_t>(count)};
     }
-    const bool wait = errno == EAGAIN || errno == EINTR;
-    return Moved{.state = wait ? State::kOpen : State::kClosed};
+    const int error = errno;
+    if (error == EAGAIN || error == EINTR) {
+      return Moved{};
+    }
+    return Closed(std::system_category().message(error));
   }
 
   int socket_;
 };
-
-int EncodeCertificate(X509* certificate, unsigned char** out) {
-  return i2d_X509(certificate, out);
-}
 
 struct FreeSsl {
   void operator()(SSL* connection) const { SSL_free(connection); }
@@ -51,25 +54,34 @@ struct FreeSsl {
 class TlsTransport final : public Transport {
  public:
   TlsTransport(std::unique_ptr<SSL, FreeSsl> connection,
-               TlsServerContext context,
-               std::shared_ptr<TlsPeer> peer)
-      : context_(std::move(context)), connection_(std::move(connection)), peer_(std::move(peer)) {}
+               std::shared_ptr<SSL_CTX> context,
+               TlsOpened opened)
+      : context_(std::move(context)),
+        connection_(std::move(connection)),
+        opened_(std::move(opened)) {}
 
   ~TlsTransport() override {
-    if (SSL_is_init_finished(connection_.get()) == 1 && !broken_) {
+    if (open_ && !broken_) {
       SSL_shutdown(connection_.get());  // the notice only; nobody waits for an answer
     }
     ERR_clear_error();
   }
 
   Moved Read(std::span<std::uint8_t> buffer) override {
-    if (SSL_is_init_finished(connection_.get()) != 1) {
+    if (broken_) {
+      return Moved{.state = State::kClosed};
+    }
+    if (!open_) {
       ERR_clear_error();
       const int done = SSL_do_handshake(connection_.get());
       if (done != 1) {
         return Waits(done);
       }
-      TakePeer();
+      if (const auto opened = opened_(connection_.get()); !opened.ok()) {
+        broken_ = true;
+        return Closed(opened.error().message());
+      }
+      open_ = true;
     }
     ERR_clear_error();
     const int count = SSL_read(connection_.get(), buffer.data(), Bounded(buffer.size()));
@@ -82,7 +94,7 @@ class TlsTransport final : public Transport {
     return count > 0 ? Moved{.bytes = static_cast<std::size_t>(count)} : Waits(count);
   }
 
-  bool TakesBytes() const override { return SSL_is_init_finished(connection_.get()) == 1; }
+  bool TakesBytes() const override { return open_; }
   bool HoldsInput() const override { return SSL_pending(connection_.get()) > 0; }
   bool ReadWaitsForWrite() const override { return SSL_want_write(connection_.get()); }
 
@@ -92,34 +104,36 @@ class TlsTransport final : public Transport {
   }
 
   Moved Waits(int outcome) {
+    const int failure = errno;
     const int error = SSL_get_error(connection_.get(), outcome);
-    ERR_clear_error();
     if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
+      ERR_clear_error();
       return Moved{};
     }
     broken_ = true;
-    return Moved{.state = State::kClosed};
-  }
-
-  void TakePeer() {
-    X509* leaf = SSL_get0_peer_certificate(connection_.get());
-    if (leaf == nullptr) {
-      return;
+    std::string why = TakeOpenSslReason();
+    if (error == SSL_ERROR_SYSCALL && why.empty() && failure != 0) {
+      why = std::system_category().message(failure);
     }
-    peer_->chain.push_back(ToDer(leaf, &EncodeCertificate));
-    // A server's view of the rest lacks the leaf.
-    const STACK_OF(X509)* others = SSL_get_peer_cert_chain(connection_.get());
-    for (int i = 0; i < sk_X509_num(others); ++i) {
-      peer_->chain.push_back(ToDer(sk_X509_value(others, i), &EncodeCertificate));
-    }
+    return Closed(why.empty() ? kHungUp : std::move(why));
   }
 
   /// Holds what the callbacks of the connection use, so it goes last.
-  TlsServerContext context_;
+  std::shared_ptr<SSL_CTX> context_;
   std::unique_ptr<SSL, FreeSsl> connection_;
-  std::shared_ptr<TlsPeer> peer_;
+  TlsOpened opened_;
+  bool open_ = false;
   bool broken_ = false;
 };
+
+std::unique_ptr<SSL, FreeSsl> NewConnection(int socket, SSL_CTX* context) {
+  std::unique_ptr<SSL, FreeSsl> connection(SSL_new(context));
+  if (connection != nullptr && SSL_set_fd(connection.get(), socket) != 1) {
+    connection.reset();
+  }
+  ERR_clear_error();
+  return connection;
+}
 
 }  // namespace
 
@@ -127,16 +141,32 @@ std::unique_ptr<Transport> MakePlainTransport(int socket) {
   return std::make_unique<PlainTransport>(socket);
 }
 
-std::unique_ptr<Transport> MakeTlsTransport(int socket,
-                                            TlsServerContext context,
-                                            std::shared_ptr<TlsPeer> peer) {
-  std::unique_ptr<SSL, FreeSsl> connection(SSL_new(context.get()));
-  if (connection == nullptr || SSL_set_fd(connection.get(), socket) != 1) {
-    ERR_clear_error();
+std::unique_ptr<Transport> MakeTlsServerTransport(int socket,
+                                                  std::shared_ptr<ssl_ctx_st> context,
+                                                  TlsOpened opened) {
+  auto connection = NewConnection(socket, context.get());
+  if (connection == nullptr) {
     return nullptr;
   }
   SSL_set_accept_state(connection.get());
-  return std::make_unique<TlsTransport>(std::move(connection), std::move(context), std::move(peer));
+  return std::make_unique<TlsTransport>(
+      std::move(connection), std::move(context), std::move(opened));
+}
+
+std::unique_ptr<Transport> MakeTlsClientTransport(int socket,
+                                                  std::shared_ptr<ssl_ctx_st> context,
+                                                  const std::string& server_name,
+                                                  TlsOpened opened) {
+  auto connection = NewConnection(socket, context.get());
+  if (connection == nullptr) {
+    return nullptr;
+  }
+  SSL_set_connect_state(connection.get());
+  if (!server_name.empty()) {
+    NameServer(connection.get(), server_name);
+  }
+  return std::make_unique<TlsTransport>(
+      std::move(connection), std::move(context), std::move(opened));
 }
 
 }  // namespace credence::h2

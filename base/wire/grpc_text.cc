@@ -1,8 +1,10 @@
-#include "base/h2/grpc_text.h"
+#include "base/wire/grpc_text.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+
+#include "base/crypto/digest.h"
 
 namespace credence::h2 {
 namespace {
@@ -32,6 +34,14 @@ std::optional<std::chrono::nanoseconds> TimeoutUnit(char unit) {
   }
 }
 
+int HexValue(char digit) {
+  if (digit >= '0' && digit <= '9') {
+    return digit - '0';
+  }
+  const char lower = static_cast<char>(digit | 0x20);
+  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
 }  // namespace
 
 std::string PercentEncode(std::string_view text, std::size_t max_bytes) {
@@ -47,6 +57,21 @@ std::string PercentEncode(std::string_view text, std::size_t max_bytes) {
     encoded += kHexDigits[byte & 0xFU];
   }
   return encoded;
+}
+
+std::string PercentDecode(std::string_view encoded, std::size_t max_bytes) {
+  std::string text;
+  for (std::size_t i = 0; i < encoded.size() && text.size() < max_bytes; ++i) {
+    const int high = encoded[i] == '%' && i + 2 < encoded.size() ? HexValue(encoded[i + 1]) : -1;
+    const int low = high >= 0 ? HexValue(encoded[i + 2]) : -1;
+    if (low >= 0) {
+      text += static_cast<char>(high * 16 + low);
+      i += 2;
+    } else {
+      text += encoded[i];
+    }
+  }
+  return text;
 }
 
 std::string EncodeBinaryHeader(std::string_view bytes) {
@@ -66,6 +91,12 @@ std::string EncodeBinaryHeader(std::string_view bytes) {
     encoded += kBase64Digits[(bits << (6 - count)) & 0x3FU];
   }
   return encoded;
+}
+
+Result<std::string> DecodeBinaryHeader(std::string_view text) {
+  std::string padded(text);
+  padded.append((4 - padded.size() % 4) % 4, '=');
+  return Base64Decode(padded);
 }
 
 Result<std::chrono::nanoseconds> ParseGrpcTimeout(std::string_view text) {
@@ -89,6 +120,20 @@ Result<std::chrono::nanoseconds> ParseGrpcTimeout(std::string_view text) {
     return kLongestTimeout;
   }
   return count * *unit;
+}
+
+std::string FormatGrpcTimeout(std::chrono::nanoseconds timeout) {
+  constexpr std::int64_t kTooMany = 100'000'000;
+  timeout = std::clamp(timeout, std::chrono::nanoseconds(0), kLongestTimeout);
+  for (const char unit : {'n', 'u', 'm'}) {
+    const auto length = *TimeoutUnit(unit);
+    const std::int64_t count = (timeout + length - std::chrono::nanoseconds(1)) / length;
+    if (count < kTooMany) {
+      return std::to_string(count) + unit;
+    }
+  }
+  constexpr std::chrono::nanoseconds kSecond = std::chrono::seconds(1);
+  return std::to_string((timeout + kSecond - std::chrono::nanoseconds(1)) / kSecond) + 'S';
 }
 
 }  // namespace credence::h2

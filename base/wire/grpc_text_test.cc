@@ -1,4 +1,4 @@
-#include "base/h2/grpc_text.h"
+#include "base/wire/grpc_text.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -69,6 +69,37 @@ INSTANTIATE_TEST_SUITE_P(GrpcText,
                                          std::pair{"Space", " 1S"},
                                          std::pair{"UnknownUnit", "1s"}),
                          [](const auto& each) { return each.param.first; });
+
+TEST(PercentDecodeTest, UndoesPercentEncode) {
+  const std::string text("50 % \n\xc3\xa4~\0x", 12);
+  EXPECT_EQ(PercentDecode(PercentEncode(text, 100), 100), text);
+  EXPECT_EQ(PercentDecode("%c3%A4", 100), "\xc3\xa4");
+}
+
+TEST(PercentDecodeTest, BrokenEscapesStayAndTheLengthIsBounded) {
+  EXPECT_EQ(PercentDecode("%", 100), "%");
+  EXPECT_EQ(PercentDecode("%4", 100), "%4");
+  EXPECT_EQ(PercentDecode("%zz%41", 100), "%zzA");
+  EXPECT_EQ(PercentDecode("%41%42%43", 2), "AB");
+}
+
+TEST(BinaryHeaderTest, IsReadWithAndWithoutPadding) {
+  EXPECT_EQ(*DecodeBinaryHeader("YQ"), "a");
+  EXPECT_EQ(*DecodeBinaryHeader("YQ=="), "a");
+  EXPECT_EQ(*DecodeBinaryHeader(""), "");
+  EXPECT_FALSE(DecodeBinaryHeader("Y").ok());
+  EXPECT_FALSE(DecodeBinaryHeader("Y!==").ok());
+}
+
+TEST(GrpcTimeoutTest, IsWrittenSoThatItReadsBackAsNoLess) {
+  EXPECT_EQ(FormatGrpcTimeout(std::chrono::nanoseconds(7)), "7n");
+  EXPECT_EQ(FormatGrpcTimeout(std::chrono::milliseconds(100)), "100000u");
+  EXPECT_EQ(FormatGrpcTimeout(std::chrono::seconds(30)), "30000000u");
+  EXPECT_EQ(FormatGrpcTimeout(std::chrono::minutes(10)), "600000m");
+  EXPECT_EQ(FormatGrpcTimeout(std::chrono::nanoseconds::max()), "31536000S");
+  const auto odd = std::chrono::nanoseconds(123'456'789'012);
+  EXPECT_GE(*ParseGrpcTimeout(FormatGrpcTimeout(odd)), odd);
+}
 
 }  // namespace
 }  // namespace credence::h2

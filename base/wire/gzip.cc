@@ -1,4 +1,4 @@
-#include "base/h2/gzip.h"
+#include "base/wire/gzip.h"
 
 #include <algorithm>
 #include <memory>

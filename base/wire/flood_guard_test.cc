@@ -1,4 +1,4 @@
-#include "base/h2/flood_guard.h"
+#include "base/wire/flood_guard.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -68,9 +68,9 @@ TEST(FloodGuardTest, AClientThatCallsMayPingAndUpdateWindowsForEver) {
     ASSERT_TRUE(guard.OnFrame(NGHTTP2_HEADERS, 4, 50, kStart));
     ASSERT_TRUE(guard.OnFrame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 5, kStart));
     guard.OnMessageTaken();
-    guard.OnAnswerFrame();
-    guard.OnAnswerFrame();
-    guard.OnAnswerFrame();
+    guard.OnCallFrameSent();
+    guard.OnCallFrameSent();
+    guard.OnCallFrameSent();
     ASSERT_TRUE(guard.OnFrame(NGHTTP2_WINDOW_UPDATE, 0, 4, kStart));
     ASSERT_TRUE(guard.OnFrame(NGHTTP2_WINDOW_UPDATE, 0, 4, kStart));
     ASSERT_TRUE(guard.OnFrame(NGHTTP2_PING, 0, 8, kStart)) << i;

@@ -1,4 +1,4 @@
-#include "base/h2/message_buffer.h"
+#include "base/wire/message_buffer.h"
 
 #include <utility>
 
@@ -6,7 +6,7 @@
 
 #include "base/core/check.h"
 #include "base/core/secret_bytes.h"
-#include "base/h2/gzip.h"
+#include "base/wire/gzip.h"
 
 namespace credence::h2 {
 
@@ -36,17 +36,17 @@ Result<void> MessageBuffer::CheckFirst() const {
   }
   const auto flag = static_cast<unsigned char>(bytes_[0]);
   if (flag > 1) {
-    return Error(Code::kInternal, "request is not a gRPC message");
+    return Error(Code::kInternal, "what arrives is not a gRPC message");
   }
   if (flag == 1 && compression_ == Compression::kNone) {
-    return Error(Code::kInternal, "request message is compressed but grpc-encoding is not set");
+    return Error(Code::kInternal, "message is compressed but grpc-encoding is not set");
   }
   const auto length = FirstLength();
   if (length && *length > max_message_bytes_) {
     return Error(
         Code::kResourceExhausted,
         fmt::format(
-            "request message of {} bytes is over the limit of {}", *length, max_message_bytes_));
+            "message of {} bytes is over the limit of {}", *length, max_message_bytes_));
   }
   return Ok();
 }

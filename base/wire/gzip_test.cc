@@ -1,10 +1,10 @@
-#include "base/h2/gzip.h"
+#include "base/wire/gzip.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/core/testing/result_matchers.h"
-#include "base/h2/testing/gzip_text.h"
+#include "base/wire/testing/gzip_text.h"
 
 namespace credence::h2 {
 namespace {

@@ -1,4 +1,4 @@
-#include "base/h2/testing/gzip_text.h"
+#include "base/wire/testing/gzip_text.h"
 
 #include <random>
 

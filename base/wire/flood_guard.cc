@@ -1,4 +1,4 @@
-#include "base/h2/flood_guard.h"
+#include "base/wire/flood_guard.h"
 
 #include <algorithm>
 #include <chrono>
@@ -61,7 +61,7 @@ bool FloodGuard::Spend(std::int32_t points, SteadyTime now) {
   return points_ >= 0;
 }
 
-void FloodGuard::OnAnswerFrame() {
+void FloodGuard::OnCallFrameSent() {
   Earn(kAnswerFramePoints);
 }
 

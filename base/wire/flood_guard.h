@@ -24,7 +24,7 @@ class FloodGuard {
   /// no DATA. So arrive frames of unknown types, and frames in crumbs. False as above.
   [[nodiscard]] bool OnUselessBytes(std::size_t bytes, SteadyTime now);
   /// We sent a HEADERS or DATA frame of an answer.
-  void OnAnswerFrame();
+  void OnCallFrameSent();
   /// A handler took a request message.
   void OnMessageTaken();
 
