@@ -1,17 +1,24 @@
 #include "base/rpc/channel.h"
 
+#include <array>
 #include <chrono>
 #include <string>
 
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <boost/asio/write.hpp>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/core/task_group.h"
 #include "base/core/testing/result_matchers.h"
 #include "base/core/testing/run_task.h"
+#include "base/crypto/tls_server_context.h"
 #include "base/rpc/call.h"
+#include "base/wire/transport.h"
 #include "tests/testkit/fake_spire_server.h"
 
 #include "spire/api/server/agent/v1/agent.pb.h"
@@ -46,12 +53,12 @@ class ChannelTest : public testing::Test {
   }
 
   /// Needs no client certificate.
-  Result<void> Fetch(TlsTarget target) {
+  Result<void> Fetch(TlsTarget target, std::chrono::milliseconds within = 10s) {
     auto channel = MakeTlsChannel(client_, std::move(target));
     if (!channel.ok()) {
       return channel.error();
     }
-    auto call = CallUnary(*channel, kGetBundle, GetBundleRequest(), Deadline::After(10s));
+    auto call = CallUnary(*channel, kGetBundle, GetBundleRequest(), Deadline::After(within));
     auto outcome = RunTask(io_, std::move(call));
     return outcome.response.ok() ? Ok() : Result<void>(outcome.response.error());
   }
@@ -201,6 +208,70 @@ TEST_F(ChannelTest, ACertificateWithTheKeyOfAnotherIsRefused) {
   target.identity = AgentFrom(server.ca());
   target.identity->key = AgentFrom(server.ca()).key;
   EXPECT_THAT(Fetch(target), FailsWithCode(Code::kInvalidArgument));
+}
+
+/// Accepts once, writes `words`, then reads until the client hangs up.
+Task<void> AnswerWith(asio::ip::tcp::acceptor* acceptor, std::string words) {
+  auto socket = co_await acceptor->async_accept(asio::use_awaitable);
+  boost::system::error_code failed;
+  co_await asio::async_write(
+      socket, asio::buffer(words), asio::redirect_error(asio::use_awaitable, failed));
+  char byte = 0;
+  while (!failed && !words.empty()) {
+    co_await socket.async_read_some(asio::buffer(&byte, 1),
+                                    asio::redirect_error(asio::use_awaitable, failed));
+  }
+}
+
+TEST_F(ChannelTest, WhatIsNoTlsServerIsUnavailable) {
+  asio::ip::tcp::acceptor acceptor(io_, {asio::ip::address_v4::loopback(), 0});
+  const testkit::SpiffeCa ca("example.org");
+  const std::string record("\x16\x03\x03\x40\x00", 5);
+  for (const std::string& words : {std::string(), std::string("SSH-2.0-x\r\n"), record}) {
+    TlsTarget target{fmt::format("127.0.0.1:{}", acceptor.local_endpoint().port()),
+                     ServerId(),
+                     TrustAuthorities{{ca.certificate()}},
+                     std::nullopt};
+    TaskGroup tasks(io_.get_executor());
+    tasks.Spawn("server", AnswerWith(&acceptor, words));
+    EXPECT_THAT(Fetch(target, words == record ? 300ms : 5s),
+                FailsWithCode(words == record ? Code::kDeadlineExceeded : Code::kUnavailable));
+    client_.Close();
+    RunTask(io_, tasks.Stop());
+  }
+}
+
+Task<void> ShakeHands(asio::ip::tcp::acceptor* acceptor, TlsServerContext context) {
+  auto socket = co_await acceptor->async_accept(asio::use_awaitable);
+  socket.native_non_blocking(true);
+  const auto transport =
+      h2::MakeTlsServerTransport(socket.native_handle(), context, [](ssl_st*) { return Ok(); });
+  std::array<std::uint8_t, 4096> buffer;
+  boost::system::error_code failed;
+  while (!failed && transport->Read(buffer).state == h2::Transport::State::kOpen) {
+    co_await socket.async_wait(asio::ip::tcp::socket::wait_read,
+                               asio::redirect_error(asio::use_awaitable, failed));
+  }
+}
+
+TEST_F(ChannelTest, AServerWithoutHttp2IsRefused) {
+  asio::ip::tcp::acceptor acceptor(io_, {asio::ip::address_v4::loopback(), 0});
+  const testkit::SpiffeCa ca("example.org");
+  testkit::LeafOptions leaf;
+  leaf.uris = {ServerId().text()};
+  auto issued = ca.Issue(leaf);
+  const auto context =
+      MakeTlsServerContext({std::move(issued.certificates), issued.key, {}, nullptr});
+  ASSERT_THAT(context, IsOk());
+  TaskGroup tasks(io_.get_executor());
+  tasks.Spawn("server", ShakeHands(&acceptor, *context));
+  EXPECT_THAT(Fetch({fmt::format("127.0.0.1:{}", acceptor.local_endpoint().port()),
+                     ServerId(),
+                     TrustAuthorities{{ca.certificate()}},
+                     std::nullopt}),
+              FailsWith(Code::kUnavailable, HasSubstr("does not speak HTTP/2")));
+  client_.Close();
+  RunTask(io_, tasks.Stop());
 }
 
 TEST_F(ChannelTest, UnixSocketNeedsAnAbsolutePath) {

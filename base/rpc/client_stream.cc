@@ -26,6 +26,9 @@ void ClientStream::End(RpcVerdict verdict) {
 }
 
 std::optional<std::string> ClientStream::Take() {
+  if (discarding_) {
+    return std::nullopt;
+  }
   if (!incoming_.HasMessage()) {
     if (verdict_ && verdict_->result.ok() && incoming_.size() > 0) {
       verdict_ = RpcVerdict::Failed(Code::kInternal, "the server's answer stops inside a message");
