@@ -254,7 +254,8 @@ void AddUpCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
       "  credence up\n"
       "  credence up -trustDomain example.org -dataDir ~/credence\n"
       "  credence up -jwtIssuer https://issuer.example.org    # behind a proxy of yours\n"
-      "What is given is kept for the next start. Any user may run it: root's serves all processes of the machine, another user's that user's "
+      "What is given is kept for the next start. Any user may run it: root's serves all processes "
+      "of the machine, another user's that user's "
       "own. It runs until Ctrl-C or SIGTERM and keeps its state; SIGHUP reads the resources "
       "again.");
   command->add_option("--trustDomain",

@@ -20,8 +20,8 @@ using testing::Pair;
 /// A credential with a token as variable VAR that ends `life` from now and should be asked for
 /// again `refresh` from now.
 std::shared_ptr<credential::v1::GetCredentialResponse> Handed(seconds life,
-                                                                  seconds refresh,
-                                                                  const std::string& token = "t") {
+                                                              seconds refresh,
+                                                              const std::string& token = "t") {
   const std::int64_t now = ToUnixSeconds(SystemClock().Now());
   auto made = std::make_shared<credential::v1::GetCredentialResponse>();
   made->set_expires_at(now + life.count());

@@ -23,8 +23,9 @@ bool IsResourceNameByte(char c) {
 /// [a-z0-9]([a-z0-9-]*[a-z0-9])?, at most 63 bytes.
 bool IsResourceName(std::string_view name) {
   return !name.empty() && name.size() <= kMaxName && IsResourceNameByte(name.front()) &&
-         IsResourceNameByte(name.back()) &&
-         std::all_of(name.begin(), name.end(), [](char c) { return IsResourceNameByte(c) || c == '-'; });
+         IsResourceNameByte(name.back()) && std::all_of(name.begin(), name.end(), [](char c) {
+           return IsResourceNameByte(c) || c == '-';
+         });
 }
 
 }  // namespace

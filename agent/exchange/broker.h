@@ -2,8 +2,8 @@
 
 #include <chrono>
 #include <cstddef>
-#include <map>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>

@@ -43,7 +43,8 @@ class IdentityService {
 
   IdentityStore& store() { return store_; }
   const SyncStatus& sync_status() const { return synchronizer_.status(); }
-  /// Whether the server says by itself what has changed, as only a trust authority of Credence does.
+  /// Whether the server says by itself what has changed, as only a trust authority of Credence
+  /// does.
   bool server_tells() const { return synchronizer_.follows_server(); }
   std::size_t jwt_svid_count() const { return jwt_svids_.size(); }
 
