@@ -115,9 +115,7 @@ Task<AttestOutcome> AttestAgent(SharedRpcChannel channel,
   co_return outcome;
 }
 
-Task<RenewOutcome> RenewAgent(SharedRpcChannel channel,
-                              std::string csr,
-                              Deadline deadline) {
+Task<RenewOutcome> RenewAgent(SharedRpcChannel channel, std::string csr, Deadline deadline) {
   agentv1::RenewAgentRequest request;
   request.mutable_params()->set_csr(std::move(csr));
   auto answered = co_await CallUnary(std::move(channel), kRenewAgent, std::move(request), deadline);
@@ -136,8 +134,8 @@ Task<RenewOutcome> RenewAgent(SharedRpcChannel channel,
 Task<Result<TrustBundle>> GetBundle(SharedRpcChannel channel,
                                     TrustDomain trust_domain,
                                     Deadline deadline) {
-  auto answered = co_await CallUnary(
-      std::move(channel), kGetBundle, bundlev1::GetBundleRequest(), deadline);
+  auto answered =
+      co_await CallUnary(std::move(channel), kGetBundle, bundlev1::GetBundleRequest(), deadline);
   if (!answered.response.ok()) {
     co_return std::move(answered.response).error();
   }

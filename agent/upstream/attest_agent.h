@@ -42,9 +42,7 @@ struct RenewOutcome {
 };
 
 /// A new certificate for the key of `csr`, asked for with the present one.
-Task<RenewOutcome> RenewAgent(SharedRpcChannel channel,
-                              std::string csr,
-                              Deadline deadline);
+Task<RenewOutcome> RenewAgent(SharedRpcChannel channel, std::string csr, Deadline deadline);
 
 /// The bundle of `trust_domain`, the server's own. Errors: the server's; kInternal for a bundle of
 /// another trust domain or one without X.509 authorities.

@@ -49,8 +49,7 @@ Task<NodeIdentity::Attempt> NodeIdentity::Attest() {
     attempt.issued = std::move(key).error();
     co_return attempt;
   }
-  auto outcome =
-      co_await AttestAgent(*channel, attestor_, key->csr, Deadline::After(kCallLimit));
+  auto outcome = co_await AttestAgent(*channel, attestor_, key->csr, Deadline::After(kCallLimit));
   if (!outcome.issued.ok()) {
     attempt.final = outcome.rejected;
     attempt.issued = std::move(outcome.issued).error();
@@ -86,8 +85,7 @@ Task<Result<NodeIdentity::Issued>> NodeIdentity::AcceptAttested(IssuedAgentSvid 
 Task<Result<SharedBundle>> NodeIdentity::FirstBundle(SharedRpcChannel channel, RpcTrust trust) {
   Backoff backoff(options_.backoff);
   for (;;) {
-    auto bundle =
-        co_await GetBundle(channel, options_.trust_domain, Deadline::After(kCallLimit));
+    auto bundle = co_await GetBundle(channel, options_.trust_domain, Deadline::After(kCallLimit));
     if (bundle.ok()) {
       co_return std::make_shared<const TrustBundle>(*std::move(bundle));
     }

@@ -153,8 +153,8 @@ Task<Result<std::optional<TrustBundle>>> SpireServerClient::FetchFederatedBundle
   bundlev1::GetFederatedBundleRequest request;
   request.set_trust_domain(trust_domain.name());
   const auto channel = node_.channel();
-  auto outcome = co_await CallUnary(
-      channel, kGetFederatedBundle, std::move(request), Limit(deadline));
+  auto outcome =
+      co_await CallUnary(channel, kGetFederatedBundle, std::move(request), Limit(deadline));
   auto answer = Settle(node_, channel, "GetFederatedBundle", std::move(outcome));
   if (!answer.ok() && answer.error().code() == Code::kNotFound) {
     co_return std::optional<TrustBundle>();
@@ -182,8 +182,8 @@ Task<Result<std::vector<SignedX509>>> SpireServerClient::SignX509(std::vector<X5
     params->set_csr(std::move(wanted.csr));
   }
   const auto channel = node_.channel();
-  auto outcome = co_await CallUnary(
-      channel, kBatchNewX509Svid, std::move(request), Limit(deadline));
+  auto outcome =
+      co_await CallUnary(channel, kBatchNewX509Svid, std::move(request), Limit(deadline));
   auto answer = Settle(node_, channel, "BatchNewX509SVID", std::move(outcome));
   if (!answer.ok()) {
     co_return std::move(answer).error();
@@ -209,8 +209,7 @@ Task<Result<JwtSvid>> SpireServerClient::NewJwtSvid(std::string entry_id,
   request.set_entry_id(std::move(entry_id));
   request.mutable_audience()->Add(audience.begin(), audience.end());
   const auto channel = node_.channel();
-  auto outcome = co_await CallUnary(
-      channel, kNewJwtSvid, std::move(request), Limit(deadline));
+  auto outcome = co_await CallUnary(channel, kNewJwtSvid, std::move(request), Limit(deadline));
   auto answer = Settle(node_, channel, "NewJWTSVID", std::move(outcome));
   if (!answer.ok()) {
     co_return std::move(answer).error();
@@ -244,8 +243,7 @@ Task<Result<void>> SpireServerClient::PostStatus(std::string version, Deadline d
   agentv1::PostStatusRequest request;
   request.set_agent_version(version.substr(0, kMaxVersionBytes));
   const auto channel = node_.channel();
-  auto outcome = co_await CallUnary(
-      channel, kPostStatus, std::move(request), Limit(deadline));
+  auto outcome = co_await CallUnary(channel, kPostStatus, std::move(request), Limit(deadline));
   auto answer = Settle(node_, channel, "PostStatus", std::move(outcome));
   if (!answer.ok() && answer.error().code() != Code::kUnimplemented) {
     co_return std::move(answer).error();

@@ -13,8 +13,8 @@
 
 #include "base/core/testing/result_matchers.h"
 #include "base/h2/server.h"
-#include "base/wire/testing/gzip_text.h"
 #include "base/h2/testing/server_fixture.h"
+#include "base/wire/testing/gzip_text.h"
 
 /// There only when a sanitizer is linked in. Source: sanitizer/allocator_interface.h.
 extern "C" __attribute__((weak)) std::size_t

@@ -15,8 +15,8 @@
 #include <gtest/gtest.h>
 
 #include "base/core/deadline.h"
-#include "base/wire/testing/gzip_text.h"
 #include "base/h2/testing/server_fixture.h"
+#include "base/wire/testing/gzip_text.h"
 
 // gRPC's own C++ client against this server. It runs on threads of its own; ours serves and waits.
 namespace credence::h2 {

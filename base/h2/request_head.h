@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/wire/message_buffer.h"
 #include "base/h2/status.h"
+#include "base/wire/message_buffer.h"
 
 namespace credence::h2 {
 

@@ -9,8 +9,8 @@
 
 #include "base/core/testing/result_matchers.h"
 #include "base/core/testing/run_task.h"
-#include "base/wire/testing/gzip_text.h"
 #include "base/h2/testing/server_fixture.h"
+#include "base/wire/testing/gzip_text.h"
 
 namespace credence::h2 {
 namespace {

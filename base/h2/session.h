@@ -13,10 +13,10 @@
 #include <nghttp2/nghttp2.h>
 
 #include "base/h2/account.h"
-#include "base/wire/flood_guard.h"
 #include "base/h2/request_head.h"
 #include "base/h2/server_context.h"
 #include "base/h2/stream.h"
+#include "base/wire/flood_guard.h"
 
 namespace credence::h2 {
 

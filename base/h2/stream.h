@@ -14,10 +14,10 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "base/h2/account.h"
-#include "base/wire/message_buffer.h"
 #include "base/h2/request_head.h"
 #include "base/h2/server_call.h"
 #include "base/h2/server_context.h"
+#include "base/wire/message_buffer.h"
 
 namespace credence::h2 {
 

@@ -103,8 +103,9 @@ std::optional<RpcVerdict> AnswerHead::End(bool ends_stream) {
     return Status();
   }
   if (!trailers && http != 200) {
-    return RpcVerdict::Failed(CodeOfHttp(http.value_or(0)),
-                              fmt::format("the server answers with HTTP status {}", http.value_or(0)));
+    return RpcVerdict::Failed(
+        CodeOfHttp(http.value_or(0)),
+        fmt::format("the server answers with HTTP status {}", http.value_or(0)));
   }
   if (!trailers && !IsGrpc(block_.content_type)) {
     return RpcVerdict::Failed(Code::kUnknown, "the server's answer is not gRPC");

@@ -96,10 +96,9 @@ TEST(AnswerHeadTest, EndWithoutStatusIsUnknown) {
 
 TEST(AnswerHeadTest, LongMessagesAreCutAndBadDetailsDropped) {
   const std::string message(5000, 'x');
-  const auto verdict = Judge({{"grpc-status", "3"},
-                              {"grpc-message", message.c_str()},
-                              {"grpc-status-details-bin", "?"}},
-                             kEnds);
+  const auto verdict = Judge(
+      {{"grpc-status", "3"}, {"grpc-message", message.c_str()}, {"grpc-status-details-bin", "?"}},
+      kEnds);
   EXPECT_THAT(verdict->result, FailsWith(Code::kInvalidArgument, testing::SizeIs(1024)));
   EXPECT_EQ(verdict->details, "");
 }

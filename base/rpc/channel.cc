@@ -91,7 +91,7 @@ void RpcChannel::StartDial() {
   cancel_dial_ = std::make_shared<asio::cancellation_signal>();
   // The dial may outlive the channel, which then does not hear of it.
   auto over = [weak = weak_from_this(), signal = cancel_dial_](std::exception_ptr thrown,
-                                                              Dialled dialled) {
+                                                               Dialled dialled) {
     if (const auto self = weak.lock()) {
       self->OnDialled(thrown ? Dialled() : std::move(dialled));
     }
@@ -119,8 +119,8 @@ void RpcChannel::OnDialled(Dialled dialled) {
 
 void RpcChannel::Close() {
   closed_ = true;
-  failure_ = Error(Code::kUnavailable,
-                   fmt::format("the channel to {} is closed", plan_->names.address));
+  failure_ =
+      Error(Code::kUnavailable, fmt::format("the channel to {} is closed", plan_->names.address));
   if (const auto connection = std::exchange(connection_, nullptr)) {
     connection->Close(*failure_);
   }

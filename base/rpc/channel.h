@@ -28,8 +28,8 @@ namespace credence {
 /// The way to one gRPC server. It connects on the first call and reconnects on the first one after
 /// a loss; the calls that run at the same time share one connection. A connection that the server
 /// is leaving is replaced, and the calls on it run to their end. After a failure, calls fail at
-/// once with the same error for a moment (0.2 to 5 s, growing): only then is the server tried again.
-/// Idle, it costs no wake-up. Threads: core thread.
+/// once with the same error for a moment (0.2 to 5 s, growing): only then is the server tried
+/// again. Idle, it costs no wake-up. Threads: core thread.
 class RpcChannel final : public std::enable_shared_from_this<RpcChannel> {
  public:
   /// `pool` looks names up and outlives the channel.
@@ -110,8 +110,8 @@ struct TlsTarget {
 
 /// A channel over TLS 1.2 or newer with SPIFFE authentication in both directions; every channel has
 /// connections of its own, never one that another identity opened. Keys stay in memory. Errors:
-/// kInvalidArgument for an address without a port, an empty set of authorities, or an identity whose
-/// certificates and key do not go together. Source: SPIFFE X509-SVID section 5.
+/// kInvalidArgument for an address without a port, an empty set of authorities, or an identity
+/// whose certificates and key do not go together. Source: SPIFFE X509-SVID section 5.
 Result<SharedRpcChannel> MakeTlsChannel(RpcClient& client, TlsTarget target);
 
 /// A channel without TLS to a Unix socket, given by its path.

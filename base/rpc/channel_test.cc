@@ -196,7 +196,8 @@ TEST_F(ChannelTest, AddressAndReasonAreNamed) {
 TEST_F(ChannelTest, WhatIsNoAddressIsRefused) {
   const testkit::FakeSpireServer server;
   auto target = TrustingTarget(server);
-  for (const char* address : {"", "host", ":80", "host:", "host:x", "host:0", "host:70000", "::1:80"}) {
+  for (const char* address :
+       {"", "host", ":80", "host:", "host:x", "host:0", "host:70000", "::1:80"}) {
     target.address = address;
     EXPECT_THAT(Fetch(target), FailsWithCode(Code::kInvalidArgument)) << address;
   }

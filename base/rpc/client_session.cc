@@ -51,9 +51,9 @@ struct ClientSession::Callbacks {
     if (!stream || stream->head().Add(Text(name), Text(value))) {
       return 0;
     }
-    stream->End(RpcVerdict::Failed(Code::kResourceExhausted,
-                                   fmt::format("the header list of the answer is over {} bytes",
-                                               AnswerHead::kMaxBlockBytes)));
+    stream->End(RpcVerdict::Failed(
+        Code::kResourceExhausted,
+        fmt::format("the header list of the answer is over {} bytes", AnswerHead::kMaxBlockBytes)));
     session.Forget(frame->hd.stream_id);
     // The library resets the stream.
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -245,8 +245,9 @@ Result<void> ClientSession::Receive(std::span<const std::uint8_t> bytes) {
     return Error(Code::kUnavailable, "the server floods us with frames");
   }
   if (taken < 0) {
-    return Error(Code::kUnavailable,
-                 fmt::format("the server breaks HTTP/2: {}", nghttp2_strerror(static_cast<int>(taken))));
+    return Error(
+        Code::kUnavailable,
+        fmt::format("the server breaks HTTP/2: {}", nghttp2_strerror(static_cast<int>(taken))));
   }
   return Ok();
 }

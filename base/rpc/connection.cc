@@ -68,8 +68,8 @@ void RpcConnection::Close(Error error) {
 
 void RpcConnection::Lose(const std::string& why) {
   const std::string& said = session_.why_done();
-  const std::string_view what = session_.opened() ? "connection to {} is lost: {}"
-                                                  : "cannot connect to {}: {}";
+  const std::string_view what =
+      session_.opened() ? "connection to {} is lost: {}" : "cannot connect to {}: {}";
   Close(Error(Code::kUnavailable,
               fmt::format(fmt::runtime(what), address_, said.empty() ? why : said)));
 }
@@ -175,14 +175,15 @@ void RpcConnection::Flush() {
 
 void RpcConnection::AwaitWritable() {
   awaiting_writable_ = true;
-  socket_.async_wait(Socket::wait_write, [weak = weak_from_this()](boost::system::error_code failed) {
-    if (const auto self = weak.lock()) {
-      self->awaiting_writable_ = false;
-      if (!failed) {
-        self->Flush();
-      }
-    }
-  });
+  socket_.async_wait(Socket::wait_write,
+                     [weak = weak_from_this()](boost::system::error_code failed) {
+                       if (const auto self = weak.lock()) {
+                         self->awaiting_writable_ = false;
+                         if (!failed) {
+                           self->Flush();
+                         }
+                       }
+                     });
 }
 
 Result<std::int32_t> RpcConnection::Open(const std::string& path,

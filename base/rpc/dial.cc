@@ -1,6 +1,5 @@
 #include "base/rpc/dial.h"
 
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
@@ -12,6 +11,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <fmt/format.h>
+#include <netdb.h>
 
 namespace credence {
 namespace {

@@ -45,7 +45,8 @@ std::string Number(std::uint64_t value, std::size_t bytes) {
 }
 
 std::string Frame(unsigned type, unsigned flags, unsigned stream, const std::string& payload) {
-  return Number(payload.size(), 3) + Number(type, 1) + Number(flags, 1) + Number(stream, 4) + payload;
+  return Number(payload.size(), 3) + Number(type, 1) + Number(flags, 1) + Number(stream, 4) +
+         payload;
 }
 
 std::string Settings() {
@@ -120,7 +121,8 @@ class HostileServerTest : public testing::Test {
 
   /// The next connection gets `before` at once and `after` when the client has sent a call.
   void Serve(std::string before, std::string after, Then then = Then::kStay) {
-    tasks_.Spawn("serve", ServeOne(acceptor_.get(), std::move(before), std::move(after), then, &heard_));
+    tasks_.Spawn("serve",
+                 ServeOne(acceptor_.get(), std::move(before), std::move(after), then, &heard_));
   }
 
   static Task<void> ServeOne(Local::acceptor* acceptor,
@@ -139,8 +141,7 @@ class HostileServerTest : public testing::Test {
       const std::size_t count = co_await socket.async_read_some(
           asio::buffer(buffer), asio::redirect_error(asio::use_awaitable, failed));
       heard->append(buffer, 0, count);
-      const bool called = heard->find("credence-agent") != std::string::npos ||
-                          heard->size() > 150;
+      const bool called = heard->find("credence-agent") != std::string::npos || heard->size() > 150;
       if (!failed && called && !answered) {
         answered = true;
         co_await asio::async_write(
@@ -188,7 +189,8 @@ TEST_F(HostileServerTest, SilenceEndsAtTheDeadline) {
 }
 
 TEST_F(HostileServerTest, HangUpInTheMiddleIsUnavailable) {
-  const std::string answers[] = {"", "\0\0"s, GoodHead(), GoodHead() + Data(kEmptyMessage).substr(0, 11)};
+  const std::string answers[] = {
+      "", "\0\0"s, GoodHead(), GoodHead() + Data(kEmptyMessage).substr(0, 11)};
   for (const auto& answer : answers) {
     Serve(Settings(), answer, Then::kHangUp);
     EXPECT_THAT(Call(), FailsWith(Code::kUnavailable, HasSubstr("is lost")));
@@ -211,7 +213,8 @@ TEST_F(HostileServerTest, OddAnswersFailTheCall) {
       {Headers(Field(":status", "200") + Field("content-type", "text/html")) + Data("hello"),
        Code::kUnknown},
       {Headers(Field("no", "status")), Code::kInternal},
-      {Headers(Field(":status", "200") + Field("Content-Type", "application/grpc")), Code::kInternal},
+      {Headers(Field(":status", "200") + Field("Content-Type", "application/grpc")),
+       Code::kInternal},
       {Frame(NGHTTP2_RST_STREAM, 0, 1, Number(NGHTTP2_ENHANCE_YOUR_CALM, 4)),
        Code::kResourceExhausted},
       {GoodHead() + Frame(NGHTTP2_RST_STREAM, 0, 1, Number(NGHTTP2_CANCEL, 4)), Code::kCancelled},

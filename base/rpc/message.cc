@@ -24,7 +24,8 @@ std::string FrameRequest(const google::protobuf::MessageLite& request) {
 
 Result<void> ParseAnswer(std::string_view bytes, google::protobuf::MessageLite& answer) {
   if (!answer.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    return Error(Code::kInternal, fmt::format("the server's answer is no {}", answer.GetTypeName()));
+    return Error(Code::kInternal,
+                 fmt::format("the server's answer is no {}", answer.GetTypeName()));
   }
   return Ok();
 }

@@ -25,8 +25,7 @@ Result<void> CheckServerCertificate(const std::vector<std::string>& chain,
   if (authorities == nullptr) {
     return Ok();
   }
-  const auto verified =
-      VerifyX509Svid(*parsed, authorities->x509_authorities, SystemClock().Now());
+  const auto verified = VerifyX509Svid(*parsed, authorities->x509_authorities, SystemClock().Now());
   if (!verified.ok()) {
     return Error(Code::kUnauthenticated,
                  "certificate verify failed: " + verified.error().message());

@@ -45,8 +45,7 @@ Result<void> MessageBuffer::CheckFirst() const {
   if (length && *length > max_message_bytes_) {
     return Error(
         Code::kResourceExhausted,
-        fmt::format(
-            "message of {} bytes is over the limit of {}", *length, max_message_bytes_));
+        fmt::format("message of {} bytes is over the limit of {}", *length, max_message_bytes_));
   }
   return Ok();
 }

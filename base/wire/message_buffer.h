@@ -13,9 +13,9 @@ namespace credence::h2 {
 /// grpc-encoding of a call's messages in one direction.
 enum class Compression { kNone, kGzip };
 
-/// The bytes of one direction of a call that nobody has taken yet, cut into messages. It decompresses
-/// a message only when that is taken, so that what waits here is never larger than what was sent.
-/// Pure. Source: grpc/doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message".
+/// The bytes of one direction of a call that nobody has taken yet, cut into messages. It
+/// decompresses a message only when that is taken, so that what waits here is never larger than
+/// what was sent. Pure. Source: grpc/doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message".
 class MessageBuffer {
  public:
   MessageBuffer(Compression compression, std::size_t max_message_bytes)
