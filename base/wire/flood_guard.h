@@ -7,10 +7,10 @@
 
 namespace credence::h2 {
 
-/// Tells a client that works from one that only keeps us busy. Frames that cost us something and
+/// Tells a peer that works from one that only keeps us busy. Frames that cost us something and
 /// ask for nothing (PING, SETTINGS, RST_STREAM, WINDOW_UPDATE, tiny DATA ...) spend points;
-/// answering a call and taking a message give points back, because clients send a few such frames
-/// with each of those; time gives a few back as well. Pure.
+/// frames of calls that we send and messages taken give points back, because peers send a few such
+/// frames with each of those; time gives a few back as well. Pure.
 class FloodGuard {
  public:
   explicit FloodGuard(SteadyTime now) : refilled_(now) {}
@@ -23,9 +23,9 @@ class FloodGuard {
   /// Counts `bytes` that came at once and held nothing: no frame that OnFrame saw, no header field,
   /// no DATA. So arrive frames of unknown types, and frames in crumbs. False as above.
   [[nodiscard]] bool OnUselessBytes(std::size_t bytes, SteadyTime now);
-  /// We sent a HEADERS or DATA frame of an answer.
+  /// We sent a HEADERS or DATA frame of a call.
   void OnCallFrameSent();
-  /// A handler took a request message.
+  /// A message was taken by whom it is for.
   void OnMessageTaken();
 
  private:
