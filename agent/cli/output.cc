@@ -119,6 +119,9 @@ std::string DescribeTime(std::int64_t unix_seconds) {
     return "never";
   }
   const std::int64_t away = unix_seconds - ToUnixSeconds(SystemClock().Now());
+  if (away == 0) {
+    return FormatRfc3339(FromUnixSeconds(unix_seconds)) + " (now)";
+  }
   const std::string distance = FormatDuration(std::chrono::seconds(away < 0 ? -away : away));
   return fmt::format("{} ({})",
                      FormatRfc3339(FromUnixSeconds(unix_seconds)),

@@ -87,9 +87,11 @@ Result<void> WriteJoinToken(const AuthorityClient& client,
   return WriteFileAtomically(layout.join_token, token->value() + "\n", kTokenFileMode);
 }
 
-std::string UserName() {
+/// What the attestor says of this user's processes: the name only if there is one.
+std::string OwnSelector() {
   const passwd* user = getpwuid(geteuid());  // NOLINT(concurrency-mt-unsafe): one thread here
-  return user == nullptr ? fmt::format("{}", geteuid()) : user->pw_name;
+  return user == nullptr ? fmt::format("unix:uid:{}", geteuid())
+                         : fmt::format("unix:user:{}", user->pw_name);
 }
 
 void PrintForHumans(const UpLayout& layout,
@@ -103,8 +105,7 @@ void PrintForHumans(const UpLayout& layout,
   PrintLine(fmt::format("  destinations, grants  {}", layout.resources));
   PrintLine(fmt::format("  data, keys and logs   {}", layout.data_dir));
   PrintLine("\nNext, in another terminal:");
-  PrintLine(
-      fmt::format("  credence entry create -spiffeID {} -selector unix:user:{}", id, UserName()));
+  PrintLine(fmt::format("  credence entry create -spiffeID {} -selector {}", id, OwnSelector()));
   PrintLine(fmt::format("  export SPIFFE_ENDPOINT_SOCKET=unix://{}    # for any SPIFFE client",
                         layout.agent_socket));
   PrintLine("  credence status");
