@@ -12,6 +12,7 @@
 
 #include "agent/cli/commands.h"
 #include "agent/cli/common_flags.h"
+#include "agent/cli/up/layout.h"
 #include "agent/governance/audit_reader.h"
 #include "base/core/clock.h"
 
@@ -19,7 +20,8 @@ namespace credence {
 namespace {
 
 struct AuditOptions {
-  std::string file = "/var/log/credence/audit.jsonl";
+  /// "" for that of `credence up`.
+  std::string file;
   std::size_t limit = 100;
   std::string kind;
   std::string result;
@@ -28,6 +30,15 @@ struct AuditOptions {
   AuditFilter filter;
   OutputFormat format = OutputFormat::kHuman;
 };
+
+/// Where the present user's agent writes.
+Result<std::string> DefaultFile() {
+  auto layout = LayoutFor(geteuid(), "");
+  if (!layout.ok()) {
+    return std::move(layout).error();
+  }
+  return std::move(layout->audit_log);
+}
 
 Result<AuditFilter> MakeFilter(const AuditOptions& options) {
   static const std::map<std::string, AuditKind> kKinds{{"decision", AuditKind::kDecision},
@@ -65,7 +76,12 @@ ExitCode Audit(const AuditOptions& options) {
     ReportError(filter.error(), options.format);
     return ExitCode::kBadUsage;
   }
-  const auto page = ReadAuditLog(options.file, *filter, options.limit);
+  const auto file = options.file.empty() ? DefaultFile() : Result<std::string>(options.file);
+  if (!file.ok()) {
+    ReportError(file.error(), options.format);
+    return ExitCode::kBadUsage;
+  }
+  const auto page = ReadAuditLog(*file, *filter, options.limit);
   if (!page.ok()) {
     ReportError(page.error(), options.format);
     if (page.error().code() == Code::kPermissionDenied) {
@@ -84,7 +100,7 @@ ExitCode Audit(const AuditOptions& options) {
     }
   }
   if (page->malformed > 0) {
-    ReportError(fmt::format("{} lines of {} are no audit events", page->malformed, options.file));
+    ReportError(fmt::format("{} lines of {} are no audit events", page->malformed, *file));
   }
   return ExitCode::kOk;
 }
@@ -100,7 +116,10 @@ void AddAuditCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
       "  credence audit --result denied --since 1h            refusals of the last hour\n"
       "  credence audit --decision-id ID --output json        one decision and its exchanges, as "
       "stored");
-  command->add_option("--file", options->file, "Audit log to read")->capture_default_str();
+  command->add_option("--file",
+                      options->file,
+                      "Audit log to read (/var/log/credence/audit.jsonl; for other users than root "
+                      "that of their own `credence up`)");
   command->add_option("--limit", options->limit, "Latest events to show")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();

@@ -12,7 +12,7 @@ import pytest
 
 from harness.authority import Up
 from harness.fixtures import ALICE, BOB
-from harness.peers import peer, published
+from harness.peers import CREDENCE, peer, published
 from harness.processes import free_port, wait_until
 
 
@@ -96,6 +96,13 @@ def test_an_unprivileged_user_serves_its_own_processes(scratch):
     for path in pathlib.Path(up.data).rglob("*"):
         if path.is_file() and path.name not in ("bootstrap.pem",):
             assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_user_finds_the_audit_log_of_their_own_agent(scratch):
+    home = scratch.folder("home", 0o755)
+    os.chown(home, ALICE, ALICE)
+    result = scratch.run([published(CREDENCE), "audit"], uid=ALICE, env={"HOME": home})
+    assert result.returncode != 0 and f"{home}/.local/share/credence/audit.jsonl" in result.stderr
 
 
 def test_the_keys_are_not_in_the_process_that_workloads_talk_to(scratch):
