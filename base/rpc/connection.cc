@@ -103,6 +103,7 @@ void RpcConnection::OnReadable() {
 }
 
 bool RpcConnection::ReadOnce() {
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): what is read is written first
   std::array<std::uint8_t, kReadBytes> buffer;
   const auto moved = transport_->Read(buffer);
   if (moved.state == h2::Transport::State::kClosed) {

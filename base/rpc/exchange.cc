@@ -58,9 +58,10 @@ Task<bool> RpcExchange::Start() {
   auto connected = co_await channel_->Connect(deadline_);
   if (!connected.ok()) {
     stream_->End(RpcVerdict{std::move(connected).error(), ""});
+    co_return false;
   }
   if (over()) {
-    co_return false;  // cancelled meanwhile, or by the line above
+    co_return false;  // cancelled meanwhile
   }
   auto id = (*connected)->Open(path_, deadline_.Remaining(), metadata_, stream_);
   if (!id.ok()) {

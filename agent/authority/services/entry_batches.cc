@@ -14,6 +14,7 @@ namespace credence {
 namespace {
 
 using spire::api::types::Entry;
+using spire::api::types::EntryMask;
 using spire::api::types::Status;
 using Plan = AuthorityState::Plan;
 
@@ -51,6 +52,74 @@ std::function<void(AuthorityTables&)> PutAll(std::vector<StoredEntry> entries) {
     }
   };
 }
+
+/// The updates of one batch, which may name an entry twice, or make two alike.
+class EntryUpdates {
+ public:
+  /// `mask` says which fields are taken over; null for all.
+  EntryUpdates(const AuthorityTables& tables,
+               const TrustDomain& trust_domain,
+               const EntryMask* mask)
+      : tables_(tables), trust_domain_(trust_domain), mask_(mask) {}
+
+  /// The entry as it becomes. Errors: kNotFound; kAlreadyExists when another one is like it; as
+  /// CheckNotInFile and CheckEntry.
+  Result<StoredEntry> Update(const Entry& wanted) {
+    const StoredEntry before = Present(wanted.id());
+    if (!before) {
+      return Error(Code::kNotFound,
+                   fmt::format("there is no entry with the ID \"{:.255}\"", wanted.id()));
+    }
+    if (auto good = CheckNotInFile(tables_, wanted.id()); !good.ok()) {
+      return std::move(good).error();
+    }
+    auto entry = std::make_shared<Entry>(mask_ != nullptr ? *before : wanted);
+    if (mask_ != nullptr) {
+      CopyFields(*mask_, wanted, *entry);
+    }
+    entry->set_revision_number(before->revision_number() + 1);
+    entry->set_created_at(before->created_at());
+    if (auto good = CheckEntry(*entry, trust_domain_, KnowsBundle(tables_)); !good.ok()) {
+      return std::move(good).error();
+    }
+    const StoredEntry twin = Twin(*entry);
+    if (twin && twin->id() != entry->id()) {
+      return Error(
+          Code::kAlreadyExists,
+          fmt::format("entry {} has the same SPIFFE ID, parent and selectors", twin->id()));
+    }
+    updated_.Put(entry);
+    return StoredEntry(std::move(entry));
+  }
+
+  /// Each updated entry once.
+  std::vector<StoredEntry> Newest() const {
+    std::vector<StoredEntry> entries;
+    for (const auto& [id, entry] : updated_.all()) {
+      entries.push_back(entry);
+    }
+    return entries;
+  }
+
+ private:
+  StoredEntry Present(const std::string& id) const {
+    StoredEntry entry = updated_.Find(id);
+    return entry ? entry : tables_.entries.Find(id);
+  }
+
+  StoredEntry Twin(const Entry& entry) const {
+    if (StoredEntry twin = updated_.FindTwin(entry)) {
+      return twin;
+    }
+    StoredEntry twin = tables_.entries.FindTwin(entry);
+    return twin && updated_.Find(twin->id()) ? nullptr : twin;
+  }
+
+  const AuthorityTables& tables_;
+  const TrustDomain& trust_domain_;
+  const EntryMask* mask_;
+  EntrySet updated_;
+};
 
 }  // namespace
 
@@ -115,58 +184,21 @@ AuthorityState::Planner PlanToUpdate(std::shared_ptr<UpdateBatch> batch, TrustDo
           trust_domain = std::move(trust_domain)](const AuthorityTables& tables) -> Result<Plan> {
     const auto& request = batch->request;
     const auto* mask = request.has_output_mask() ? &request.output_mask() : nullptr;
+    EntryUpdates updates(
+        tables, trust_domain, request.has_input_mask() ? &request.input_mask() : nullptr);
     Plan plan;
-    // The newest of each entry: the batch may name one twice, or make two alike.
-    EntrySet updated;
     for (const Entry& wanted : request.entries()) {
       auto& result = *batch->response.add_results();
-      StoredEntry before = updated.Find(wanted.id());
-      if (!before) {
-        before = tables.entries.Find(wanted.id());
-      }
-      if (!before) {
-        Set(*result.mutable_status(),
-            Code::kNotFound,
-            fmt::format("there is no entry with the ID \"{:.255}\"", wanted.id()));
-        continue;
-      }
-      if (const auto good = CheckNotInFile(tables, wanted.id()); !good.ok()) {
-        Set(*result.mutable_status(), good.error().code(), good.error().message());
-        continue;
-      }
-      auto entry = std::make_shared<Entry>(request.has_input_mask() ? *before : wanted);
-      if (request.has_input_mask()) {
-        CopyFields(request.input_mask(), wanted, *entry);
-      }
-      entry->set_revision_number(before->revision_number() + 1);
-      entry->set_created_at(before->created_at());
-      if (const auto good = CheckEntry(*entry, trust_domain, KnowsBundle(tables)); !good.ok()) {
-        Set(*result.mutable_status(), good.error().code(), good.error().message());
-        continue;
-      }
-      StoredEntry twin = updated.FindTwin(*entry);
-      if (!twin) {
-        twin = tables.entries.FindTwin(*entry);
-        if (twin && updated.Find(twin->id())) {
-          twin = nullptr;
-        }
-      }
-      if (twin && twin->id() != entry->id()) {
-        Set(*result.mutable_status(),
-            Code::kAlreadyExists,
-            fmt::format("entry {} has the same SPIFFE ID, parent and selectors", twin->id()));
+      const auto entry = updates.Update(wanted);
+      if (!entry.ok()) {
+        Set(*result.mutable_status(), entry.error().code(), entry.error().message());
         continue;
       }
       SetOk(*result.mutable_status());
-      *result.mutable_entry() = Masked(*entry, mask);
-      plan.changes.push_back(PutEntry(*entry));
-      updated.Put(std::move(entry));
+      *result.mutable_entry() = Masked(**entry, mask);
+      plan.changes.push_back(PutEntry(**entry));
     }
-    std::vector<StoredEntry> entries;
-    for (const auto& [id, entry] : updated.all()) {
-      entries.push_back(entry);
-    }
-    plan.apply = PutAll(std::move(entries));
+    plan.apply = PutAll(updates.Newest());
     return plan;
   };
 }

@@ -1,5 +1,4 @@
-// Seeded faults: each line marked FAULT must be found by the check it names. Never compiled into
-// anything.
+// Seeded faults: each line marked FAULT must be found by the check it names. Never compiled into anything.
 #include <string>
 #include <utility>
 
@@ -19,16 +18,12 @@ std::size_t UseAfterMove(std::string text) {
 }
 
 int Braces(bool condition) {
-  if (condition) {
-    return 1;  // FAULT readability-braces-around-statements
-  }
+  if (condition) return 1;  // FAULT readability-braces-around-statements
   return 2;
 }
 
 inline void CapturingLambda(int value) {
-  auto task = [value]() -> Task<int> {
-    co_return value;
-  };  // FAULT cppcoreguidelines-avoid-capturing-lambda-coroutines
+  auto task = [value]() -> Task<int> { co_return value; };  // FAULT cppcoreguidelines-avoid-capturing-lambda-coroutines
   static_cast<void>(task);
 }
 
