@@ -38,7 +38,7 @@ show 0 credence entry show -parentID spiffe://example.org/node/local
 expect "entry show" 0 "spiffe://example.org/summarizer" "spiffe://example.org/reporter" "unix:uid:$REPORTER"
 
 title "3. An unprivileged process that holds no secret gets its SVIDs"
-say "  fetch_svid.py is a SPIFFE client of one file. The agent asks for new entries every 5 s."
+say "  fetch_svid.py is a SPIFFE client of one file."
 until_true 20 "the workloads' identities" as $REPORTER fetch_svid.py openbao
 show $SUMMARIZER fetch_svid.py openbao
 expect "fetch_svid.py" 0 "X509-SVID spiffe://example.org/summarizer" "URI:spiffe://example.org/summarizer" \
