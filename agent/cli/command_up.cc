@@ -20,6 +20,7 @@
 #include "agent/cli/up/layout.h"
 #include "agent/cli/up/supervisor.h"
 #include "base/core/file.h"
+#include "base/core/program_pages.h"
 #include "base/core/safe_path.h"
 #include "base/core/unique_fd.h"
 #include "base/spiffe/spiffe_id.h"
@@ -207,6 +208,7 @@ ExitCode KeepUp(const UpLayout& layout, const UpSettings& settings, OutputFormat
   if (supervisor->RunAside(announce, Deadline::After(kPatience)) != 0) {
     return GiveUp(*supervisor, "the agent did not come up", layout.agent_log);
   }
+  ReleaseProgramPages();
   const auto status = supervisor->Watch(&IsFinal);
   if (status != 0) {
     ReportError(supervisor->last_end());
