@@ -115,13 +115,16 @@ void RequestReader::Drop(std::size_t size) {
 }
 
 std::optional<ServerRequest> RequestReader::Next() {
-  // Some clients send an empty line between requests.
-  const std::string_view text = AsText(buffer_.data(), used_);
-  if (text == "\r") {
-    return std::nullopt;
-  }
-  if (text.starts_with("\r\n")) {
-    Drop(2);
+  // Some clients send an empty line between requests; a second one is no request.
+  if (!past_empty_line_) {
+    const std::string_view text = AsText(buffer_.data(), used_);
+    if (text == "\r") {
+      return std::nullopt;
+    }
+    if (text.starts_with("\r\n")) {
+      past_empty_line_ = true;
+      Drop(2);
+    }
   }
   const auto end = FindEnd();
   if (!end.has_value()) {
@@ -132,6 +135,7 @@ std::optional<ServerRequest> RequestReader::Next() {
   }
   ServerRequest request = ParseHead(AsText(buffer_.data(), *end));
   Drop(*end);
+  past_empty_line_ = false;
   return request;
 }
 

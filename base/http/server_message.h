@@ -52,6 +52,7 @@ class RequestReader {
 
   std::vector<std::uint8_t> buffer_;
   std::size_t used_ = 0;
+  bool past_empty_line_ = false;
   /// No end lies before this.
   std::size_t searched_ = 0;
 };
