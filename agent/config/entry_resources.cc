@@ -78,6 +78,10 @@ std::optional<SpiffeId> ReadParent(Section& spec, const SpiffeId& spiffe_id) {
     spec.Add(text ? text->place : spec.place(), parent.error().message());
     return std::nullopt;
   }
+  if (!parent->MemberOf(spiffe_id.trust_domain())) {
+    spec.Add(text->place, "is not in the trust domain of spiffe_id: expected one of its own");
+    return std::nullopt;
+  }
   return *std::move(parent);
 }
 

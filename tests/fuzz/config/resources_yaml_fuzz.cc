@@ -37,6 +37,7 @@ void ReadEntries(std::string_view text) {
   for (const credence::EntryResource& entry : outcome.entries) {
     CREDENCE_CHECK(!entry.name.empty() && !entry.selectors.items().empty());
     CREDENCE_CHECK(credence::SpiffeId::Parse(entry.spiffe_id.text()).ok());
+    CREDENCE_CHECK(entry.parent_id.MemberOf(entry.spiffe_id.trust_domain()));
     CREDENCE_CHECK(entry.x509_svid_ttl.count() >= 0 && entry.jwt_svid_ttl.count() >= 0);
   }
   CheckMessages(outcome.mistakes);
