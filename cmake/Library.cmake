@@ -31,7 +31,7 @@ function(credence_test name)
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock_main credence_options)
   credence_unity(${name} 0)
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT 120 LABELS unit)
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300 LABELS unit)
 endfunction()
 
 # credence_unity(<target> <size>): with CREDENCE_UNITY compiles that many sources as one file, all of them for 0. Most of

@@ -46,6 +46,17 @@ constexpr std::chrono::milliseconds kDrainTime{800};
 constexpr std::chrono::seconds kStartTime{10};
 constexpr std::chrono::milliseconds kStopTime{1800};
 
+Error NotServing(const Error& why, std::string_view what, std::string_view port_flag) {
+  Error error = Error(why).Wrap(what);
+  if (why.code() != Code::kAlreadyExists) {
+    return error;
+  }
+  return Error(
+      error.code(),
+      fmt::format(
+          "{}: stop what listens there, or take another port with {}", error.message(), port_flag));
+}
+
 SigningKeyOptions KeyOptions(const AuthorityConfig& config) {
   SigningKeyOptions options{.trust_domain = config.trust_domain,
                             .folder = config.data_dir + "/keys"};
@@ -204,7 +215,7 @@ Result<void> Authority::Core::Serve() {
   const auto port = parts_->api_server.ListenTls(
       config_.address, config_.port, [this] { return parts_->identity.api_context(); });
   if (!port.ok()) {
-    return Error(port.error()).Wrap("server API");
+    return NotServing(port.error(), "server API", "-port");
   }
   if (auto listening = parts_->private_server.Listen(config_.private_socket, kSocketMode);
       !listening.ok()) {
@@ -214,10 +225,10 @@ Result<void> Authority::Core::Serve() {
       "Serving the SPIRE server API",
       {{"address", config_.address}, {"port", *port}, {"private_socket", config_.private_socket}});
   if (auto serving = ServeOidc(); !serving.ok()) {
-    return std::move(serving).error().Wrap("OIDC issuer");
+    return NotServing(serving.error(), "OIDC issuer", "-oidcPort");
   }
   if (auto serving = ServeBundle(); !serving.ok()) {
-    return std::move(serving).error().Wrap("bundle endpoint");
+    return NotServing(serving.error(), "bundle endpoint", "-bundleEndpointPort");
   }
   parts_->state->Start();
   // Before the first call is answered: agents must not miss an entry for a moment.

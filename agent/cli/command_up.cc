@@ -121,30 +121,39 @@ Result<void> WriteAgentConfOnce(const UpLayout& layout, const UpSettings& settin
 }
 
 std::vector<std::string> AuthorityArguments(const UpLayout& layout, const UpSettings& settings) {
-  return {"authority",
-          "run",
-          "-trustDomain",
-          settings.trust_domain,
-          "-dataDir",
-          layout.authority_dir,
-          "-socketPath",
-          layout.authority_socket,
-          "-resources",
-          layout.resources,
-          "-port",
-          fmt::format("{}", settings.port),
-          "-oidcPort",
-          fmt::format("{}", settings.oidc_port),
-          "-jwtIssuer",
-          settings.Issuer(),
-          "-bundleEndpointAddress",
-          settings.bundle_endpoint_address,
-          "-bundleEndpointPort",
-          fmt::format("{}", settings.bundle_endpoint_port)};
+  std::vector<std::string> arguments{"authority",
+                                     "run",
+                                     "-trustDomain",
+                                     settings.trust_domain,
+                                     "-dataDir",
+                                     layout.authority_dir,
+                                     "-socketPath",
+                                     layout.authority_socket,
+                                     "-resources",
+                                     layout.resources,
+                                     "-port",
+                                     fmt::format("{}", settings.port),
+                                     "-oidcPort",
+                                     fmt::format("{}", settings.oidc_port),
+                                     "-bundleEndpointAddress",
+                                     settings.bundle_endpoint_address,
+                                     "-bundleEndpointPort",
+                                     fmt::format("{}", settings.bundle_endpoint_port)};
+  if (const std::string issuer = settings.Issuer(); !issuer.empty()) {
+    arguments.insert(arguments.end(), {"-jwtIssuer", issuer});
+  }
+  return arguments;
 }
 
-std::vector<std::string> AgentArguments(const UpLayout& layout) {
-  std::vector<std::string> arguments{"run", "-config", layout.agent_conf};
+/// The address is given here too: agent.conf is written once, and the port may have changed since.
+std::vector<std::string> AgentArguments(const UpLayout& layout, const UpSettings& settings) {
+  std::vector<std::string> arguments{"run",
+                                     "-config",
+                                     layout.agent_conf,
+                                     "-serverAddress",
+                                     "127.0.0.1",
+                                     "-serverPort",
+                                     fmt::format("{}", settings.port)};
   if (access(layout.join_token.c_str(), F_OK) == 0) {
     arguments.insert(arguments.end(), {"-joinTokenFile", layout.join_token});
   }
@@ -200,7 +209,8 @@ ExitCode KeepUp(const UpLayout& layout, const UpSettings& settings, OutputFormat
   if (supervisor->RunAside(prepare, Deadline::After(kPatience)) != 0) {
     return GiveUp(*supervisor, "the authority did not come up", layout.authority_log);
   }
-  if (const auto started = supervisor->Start("agent", AgentArguments(layout), layout.agent_log);
+  if (const auto started =
+          supervisor->Start("agent", AgentArguments(layout, settings), layout.agent_log);
       !started.ok()) {
     return GiveUp(*supervisor, started.error().message(), layout.agent_log);
   }
@@ -264,9 +274,14 @@ void AddUpCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
                       options->trust_domain,
                       "Name of the trust domain; at the first start the host's name by default");
   command->add_option("--dataDir", options->data_dir, "Folder of everything it keeps");
-  command->add_option("--port", options->port, "Port of the authority (8081, or a free one)");
-  command->add_option(
-      "--oidcPort", options->oidc_port, "Port of the OIDC issuer (8088, or a free one)");
+  constexpr int kHighestPort = 65535;
+  command->add_option("--port", options->port, "Port of the authority (8081, or a free one)")
+      ->check(CLI::Range(1, kHighestPort).description(""));
+  command
+      ->add_option("--oidcPort",
+                   options->oidc_port,
+                   "Port of the OIDC issuer (8088, or a free one), 0 for none")
+      ->check(CLI::Range(0, kHighestPort).description(""));
   command->add_option(
       "--jwtIssuer",
       options->jwt_issuer,

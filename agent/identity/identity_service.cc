@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/core/log.h"
+#include "base/core/wall_clock.h"
 
 namespace credence {
 
@@ -35,6 +36,7 @@ void IdentityService::Start() {
   tasks_.Spawn("synchronize", synchronizer_.Run());
   tasks_.Spawn("follow the server", synchronizer_.FollowServer());
   tasks_.Spawn("sign X509-SVIDs", signer_.Run());
+  tasks_.Spawn("watch the clock", WatchClock());
   jwt_svids_.Start();
 }
 
@@ -58,6 +60,17 @@ Task<Result<JwtSvid>> IdentityService::NewJwtSvid(std::string entry_id,
         "the server signed a JWT-SVID for " + svid->id.text() + ", not " + expected.text());
   }
   co_return svid;
+}
+
+Task<void> IdentityService::WatchClock() {
+  constexpr std::chrono::hours kUntilItIsSet{24 * 365};
+  while (true) {
+    co_await SleepOnWallClock(kUntilItIsSet);
+    LogInfo("The clock was set, or the machine was suspended: looking at all schedules again");
+    signer_.Wake();
+    jwt_svids_.Wake();
+    synchronizer_.SyncSoon();
+  }
 }
 
 void IdentityService::Synced() {

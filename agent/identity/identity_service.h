@@ -67,6 +67,8 @@ class IdentityService {
 
  private:
   void Synced();
+  /// A machine that was suspended has SVIDs grown old, and may have missed what the server said.
+  Task<void> WatchClock();
 
   ServerClient& server_;
   std::function<void(SharedBundle)> bundle_changed_;

@@ -57,6 +57,9 @@ class JwtSvidCache {
 
   std::size_t size() const { return tokens_.size(); }
 
+  /// Looks at the schedule now.
+  void Wake() { wake_.cancel(); }
+
   void Start();
   Task<void> Stop() { return tasks_.Stop(); }
 

@@ -24,6 +24,11 @@ std::chrono::milliseconds LongestWait(std::chrono::milliseconds interval) {
   return std::min<std::chrono::milliseconds>(kLongest, interval * kIntervals);
 }
 
+std::string TimeSince(SteadyTime begun, const Clock& clock) {
+  return FormatDuration(
+      std::chrono::duration_cast<std::chrono::milliseconds>(clock.SteadyNow() - begun));
+}
+
 }  // namespace
 
 Synchronizer::Synchronizer(asio::any_io_executor executor,
@@ -43,9 +48,13 @@ Synchronizer::Synchronizer(asio::any_io_executor executor,
 Task<void> Synchronizer::Run() {
   while (true) {
     synced_with_ = told_.version();
+    const SteadyTime begun = clock_.SteadyNow();
     const auto done = co_await SyncOnce();
     if (done.ok()) {
-      if (!status_.error.empty()) {
+      if (status_.last_success == WallTime()) {
+        LogInfo("Synchronized with the server",
+                {{"entries", store_.entries()->size()}, {"took", TimeSince(begun, clock_)}});
+      } else if (!status_.error.empty()) {
         LogInfo("Synchronized with the server again");
       }
       status_ = SyncStatus{clock_.Now(), ""};
@@ -82,14 +91,14 @@ Task<void> Synchronizer::FollowServer() {
   while (true) {
     const Error ended = co_await server_.WatchChanges([this] {
       follows_ = true;
-      told_.Set(told_.value() + 1);
+      SyncSoon();
     });
     if (ended.code() == Code::kUnimplemented) {
       co_return;
     }
     if (std::exchange(follows_, false)) {
       // Whoever waits for the long interval is to wait for the short one.
-      told_.Set(told_.value() + 1);
+      SyncSoon();
     }
     co_await Sleep(Jitter(options_.interval, kIntervalJitter));
   }

@@ -45,6 +45,9 @@ class Synchronizer {
   /// Hears from the server what has changed, beside Run(). Returns when the server never tells.
   Task<void> FollowServer();
 
+  /// Without waiting for the interval to end.
+  void SyncSoon() { told_.Set(told_.value() + 1); }
+
   const SyncStatus& status() const { return status_; }
   /// The server tells of changes now.
   bool follows_server() const { return follows_; }
@@ -61,7 +64,7 @@ class Synchronizer {
   Options options_;
   std::function<void()> synced_;
   Backoff backoff_;
-  /// Changes with each word from the server.
+  /// Changes with each call for a sync.
   Watch<std::uint64_t> told_;
   /// What of it the last sync was begun after.
   std::uint64_t synced_with_ = 0;

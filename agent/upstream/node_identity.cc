@@ -9,6 +9,7 @@
 
 #include "agent/upstream/bootstrap.h"
 #include "base/core/log.h"
+#include "base/core/wall_clock.h"
 #include "base/crypto/certificate.h"
 
 namespace credence {
@@ -303,7 +304,7 @@ Task<void> NodeIdentity::StoreOrWarn() {
 Task<void> NodeIdentity::WaitForNews(std::chrono::nanoseconds at_most) {
   using boost::asio::experimental::awaitable_operators::operator||;
   auto changed = news_.Changed(news_.version());
-  auto timeout = Sleep(at_most);
+  auto timeout = SleepOnWallClock(at_most);
   co_await (std::move(changed) || std::move(timeout));
 }
 

@@ -18,6 +18,7 @@
 #include "base/core/file.h"
 #include "base/core/task_group.h"
 #include "base/core/testing/file_size_limit.h"
+#include "base/core/testing/ignore_sigpipe.h"
 #include "base/core/testing/result_matchers.h"
 #include "base/core/testing/run_task.h"
 #include "base/crypto/certificate.h"

@@ -13,9 +13,6 @@ namespace credence {
 namespace {
 
 constexpr std::chrono::seconds kCallLimit{30};
-/// Looks at the clock at least this often: a suspended machine wakes up with certificates grown
-/// old.
-constexpr std::chrono::seconds kLongestWait{30};
 /// After a server signed with a tainted authority once more: it has to change over first.
 constexpr std::chrono::minutes kTaintedPause{1};
 
@@ -217,7 +214,7 @@ Task<Result<void>> NodeIdentity::Run() {
       continue;
     }
     const auto wait = wanted ? retry_after.Remaining() : schedule_->Until(now);
-    co_await WaitForNews(std::min<std::chrono::nanoseconds>(wait, kLongestWait));
+    co_await WaitForNews(wait);
   }
 }
 

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "attestors/node/join_token/join_token_attestor.h"
+#include "base/core/testing/ignore_sigpipe.h"
 #include "base/core/testing/result_matchers.h"
 #include "base/core/testing/run_task.h"
 #include "base/crypto/certificate.h"

@@ -1,7 +1,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <sys/socket.h>
 
 #include <functional>
@@ -25,6 +24,7 @@
 #include <gtest/gtest.h>
 
 #include "base/core/clock.h"
+#include "base/core/testing/ignore_sigpipe.h"
 #include "base/core/testing/result_matchers.h"
 #include "base/core/testing/run_task.h"
 #include "base/crypto/certificate.h"
@@ -80,10 +80,7 @@ class AnyName final : public grpc::experimental::ExternalCertificateVerifier {
 
 class TlsServerTest : public testing::Test {
  protected:
-  TlsServerTest() {
-    signal(SIGPIPE, SIG_IGN);
-    UseServerCertificate(root_);
-  }
+  TlsServerTest() { UseServerCertificate(root_); }
 
   ~TlsServerTest() override {
     queue_.Shutdown();

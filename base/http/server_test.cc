@@ -22,6 +22,7 @@
 #include "base/core/file.h"
 #include "base/core/log.h"
 #include "base/core/task_group.h"
+#include "base/core/testing/ignore_sigpipe.h"
 #include "base/core/testing/result_matchers.h"
 #include "base/core/testing/run_task.h"
 #include "base/core/unique_fd.h"

@@ -18,6 +18,7 @@
 #include <gtest/gtest.h>
 
 #include "base/core/task_group.h"
+#include "base/core/testing/ignore_sigpipe.h"
 #include "base/core/testing/result_matchers.h"
 #include "base/core/testing/run_task.h"
 

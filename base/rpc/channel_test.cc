@@ -14,6 +14,7 @@
 #include <gtest/gtest.h>
 
 #include "base/core/task_group.h"
+#include "base/core/testing/ignore_sigpipe.h"
 #include "base/core/testing/result_matchers.h"
 #include "base/core/testing/run_task.h"
 #include "base/crypto/tls_server_context.h"

@@ -17,6 +17,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "base/core/task_group.h"
+#include "base/core/testing/ignore_sigpipe.h"
 #include "base/core/testing/result_matchers.h"
 #include "base/core/testing/run_task.h"
 #include "base/rpc/call.h"

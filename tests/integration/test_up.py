@@ -149,8 +149,21 @@ def test_another_trust_domain_on_the_same_data_is_refused(scratch):
 def test_a_taken_port_is_said(scratch):
     up = Up(scratch)
     result = scratch.run([up.binary, "up", "-dataDir", scratch.path / "second", "-port", str(up.facts["server_port"])])
-    assert result.returncode != 0
-    assert str(up.facts["server_port"]) in result.stderr and "in use" in result.stderr
+    assert result.returncode == 1
+    assert f"port {up.facts['server_port']}: address already in use" in result.stderr and "-port" in result.stderr
+    result = scratch.run([up.binary, "up", "-dataDir", scratch.path / "second", "-port", "0"])
+    assert result.returncode == 2 and "-port" in result.stderr
+
+
+def test_another_port_at_a_later_start_is_taken(scratch):
+    up = Up(scratch, flags=["-trustDomain", "example.org"])
+    up.ok("entry", "create", "-spiffeID", "spiffe://example.org/web", "-selector", f"unix:uid:{ALICE}")
+    up.stop()
+    port = free_port()
+    up.flags = ["-port", port, "-oidcPort", 0]
+    up.start()
+    assert up.facts["server_port"] == port and up.facts["oidc_issuer"] == ""
+    wait_until(lambda: "/web" in identities(up, ALICE), 15, "ALICE has an SVID")
 
 
 @pytest.mark.hostile

@@ -4,13 +4,12 @@
 
 #include "agent/authority/services/authority_state.h"
 #include "base/core/log.h"
+#include "base/core/wall_clock.h"
 
 /// How signing keys change: on schedule, by hand at once, and by hand once the new key is known.
 namespace credence {
 namespace {
 
-/// Never longer between looks at the schedule, so that a clock that jumped shows.
-constexpr std::chrono::minutes kLongestRotationWait{10};
 constexpr std::chrono::seconds kRotationRetry{10};
 constexpr std::chrono::milliseconds kBusyRetry{100};
 
@@ -171,12 +170,11 @@ Task<void> AuthorityState::RotateOnSchedule() {
     const auto next = co_await RotateDueKeys();
     std::chrono::nanoseconds wait = kRotationRetry;
     if (next.ok()) {
-      wait = std::clamp<std::chrono::nanoseconds>(
-          *next - clock_.Now(), std::chrono::seconds(1), kLongestRotationWait);
+      wait = std::max<std::chrono::nanoseconds>(*next - clock_.Now(), std::chrono::seconds(1));
     } else {
       LogError("Signing keys could not be rotated", {{"error", next.error()}});
     }
-    co_await Sleep(wait);
+    co_await SleepOnWallClock(wait);
   }
 }
 

@@ -8,14 +8,13 @@
 
 #include "agent/authority/keys/issuer.h"
 #include "base/core/log.h"
+#include "base/core/wall_clock.h"
 
 namespace credence {
 namespace {
 
 constexpr std::chrono::seconds kLife{3600};
 constexpr std::chrono::seconds kRetry{10};
-/// Never longer between looks at the clock, so that one that jumped shows.
-constexpr std::chrono::minutes kLongestWait{10};
 
 }  // namespace
 
@@ -85,9 +84,9 @@ Task<void> ServingIdentity::RenewInTime() {
   std::uint64_t seen = state_.keys().version();
   auto wait_until = contexts_.renew_at;
   while (true) {
-    const auto left = std::clamp<std::chrono::nanoseconds>(
-        wait_until - clock_.Now(), std::chrono::seconds(1), kLongestWait);
-    co_await (Sleep(left) || state_.keys().Changed(seen));
+    const auto left =
+        std::max<std::chrono::nanoseconds>(wait_until - clock_.Now(), std::chrono::seconds(1));
+    co_await (SleepOnWallClock(left) || state_.keys().Changed(seen));
     const bool new_keys = state_.keys().version() != seen;
     if (!new_keys && clock_.Now() < wait_until) {
       continue;

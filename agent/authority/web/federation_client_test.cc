@@ -18,6 +18,7 @@
 
 #include "agent/authority/keys/issuer.h"
 #include "base/core/file.h"
+#include "base/core/testing/ignore_sigpipe.h"
 #include "base/core/testing/result_matchers.h"
 #include "base/core/testing/run_task.h"
 #include "base/crypto/tls_server_context.h"

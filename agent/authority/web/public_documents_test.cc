@@ -17,6 +17,7 @@
 #include "agent/authority/keys/issuer.h"
 #include "agent/authority/web/bundle_endpoint.h"
 #include "agent/authority/web/oidc_issuer.h"
+#include "base/core/testing/ignore_sigpipe.h"
 #include "base/core/testing/result_matchers.h"
 #include "base/core/testing/run_task.h"
 #include "base/crypto/tls_server_context.h"

@@ -101,7 +101,9 @@ void PrintForHumans(const UpLayout& layout,
   PrintLine(fmt::format(
       "Credence is up. Trust domain {}, this node is {}", settings.trust_domain, agent_id));
   PrintLine(fmt::format("  workloads connect to  {}", layout.agent_socket));
-  PrintLine(fmt::format("  OIDC issuer           {}", settings.Issuer()));
+  if (const std::string issuer = settings.Issuer(); !issuer.empty()) {
+    PrintLine(fmt::format("  OIDC issuer           {}", issuer));
+  }
   PrintLine(fmt::format("  destinations, grants  {}", layout.resources));
   PrintLine(fmt::format("  data, keys and logs   {}", layout.data_dir));
   PrintLine("\nNext, in another terminal:");

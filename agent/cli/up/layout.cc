@@ -109,7 +109,10 @@ Result<UpLayout> LayoutFor(uid_t user, const std::string& data_dir) {
 }
 
 std::string UpSettings::Issuer() const {
-  return jwt_issuer.empty() ? fmt::format("http://127.0.0.1:{}", oidc_port) : jwt_issuer;
+  if (!jwt_issuer.empty() || oidc_port == 0) {
+    return jwt_issuer;
+  }
+  return fmt::format("http://127.0.0.1:{}", oidc_port);
 }
 
 Result<UpSettings> LoadSettings(const std::string& path, const UpSettings& fallback) {

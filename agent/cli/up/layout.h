@@ -36,6 +36,7 @@ Result<UpLayout> LayoutFor(uid_t user, const std::string& data_dir);
 struct UpSettings {
   std::string trust_domain;
   std::uint16_t port = 8081;
+  /// 0 serves no OIDC documents.
   std::uint16_t oidc_port = 8088;
   /// The iss of JWT-SVIDs; "" for the URL of that port on this machine.
   std::string jwt_issuer;
@@ -43,6 +44,7 @@ struct UpSettings {
   std::string bundle_endpoint_address = "127.0.0.1";
   std::uint16_t bundle_endpoint_port = 0;
 
+  /// "" if there is none: no port and no URL.
   std::string Issuer() const;
 };
 

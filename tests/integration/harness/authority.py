@@ -77,7 +77,8 @@ class Up:
     """`credence up` of one user, with everything it keeps in one folder."""
 
     def __init__(self, scratch, name="up", uid=0, flags=(), start=True):
-        self.scratch, self.name, self.uid, self.flags = scratch, name, uid, flags
+        self.scratch, self.name, self.uid = scratch, name, uid
+        self.flags = ["-port", free_port(), "-oidcPort", free_port(), *flags]
         self.folder = scratch.folder(name, 0o755)
         self.data = self.folder / "data"
         self.binary = published(CREDENCE)
@@ -87,16 +88,17 @@ class Up:
             self.start()
 
     def start(self):
+        log = self.scratch.path / f"{self.name}.log"
+        before = log.stat().st_size if log.exists() else 0
         self.process = self.scratch.start(
-            [self.binary, "up", "-dataDir", self.data, "--output", "json", *self.flags], f"{self.name}.log", uid=self.uid,
+            [self.binary, "up", "-dataDir", self.data, "--output", "json", *self.flags], log.name, uid=self.uid,
             env={"HOME": self.folder})
 
         def announced():
-            text = self.process.output()
+            text = self.process.output()[before:]
             assert self.process.alive(), text
-            return "data_dir" in text and text.rstrip().endswith("}")
-        wait_until(announced, 40, lambda: f"credence up says that it is up\n{self.process.output()}")
-        text = self.process.output()
+            return text if "data_dir" in text and text.rstrip().endswith("}") else ""
+        text = wait_until(announced, 40, lambda: f"credence up says that it is up\n{self.process.output()}")
         self.facts = json.loads(text[text.rindex("{\n"):])
 
     def stop(self):
