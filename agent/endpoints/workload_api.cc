@@ -153,7 +153,10 @@ Task<h2::Status> WorkloadApi::FollowChanges(std::shared_ptr<h2::ServerCall> call
         co_return h2::Status::From(written.error());
       }
     }
-    co_await store.changes().Changed(seen);
+    const bool changed = co_await store.changes().ChangedUnlessCancelled(seen);
+    if (!changed) {
+      co_return h2::Status{Code::kCancelled, "the call was cancelled", ""};
+    }
   }
 }
 

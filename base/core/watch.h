@@ -31,6 +31,17 @@ class Watch {
 
   /// Waits until version() != `seen` and returns the version then. Ends early only by cancellation.
   Task<std::uint64_t> Changed(std::uint64_t seen) {
+    const bool changed = co_await ChangedUnlessCancelled(seen);
+    if (!changed) {
+      throw boost::system::system_error(asio::error::operation_aborted);
+    }
+    co_return version_;
+  }
+
+  /// The same, but false when cancelled, for tasks of which cancellation is the usual end: an
+  /// exception is thrown anew in each coroutine that it passes through, some us each. Whoever gets
+  /// false awaits nothing more.
+  Task<bool> ChangedUnlessCancelled(std::uint64_t seen) {
     while (version_ == seen) {
       boost::system::error_code woken;
       co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
@@ -38,10 +49,10 @@ class Watch {
       // apart.
       const auto state = co_await asio::this_coro::cancellation_state;
       if (state.cancelled() != asio::cancellation_type::none) {
-        throw boost::system::system_error(asio::error::operation_aborted);
+        co_return false;
       }
     }
-    co_return version_;
+    co_return true;
   }
 
  private:

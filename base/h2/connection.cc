@@ -65,7 +65,6 @@ void Connection::Start() {
   }
   SetTimer(server_.options.preface_timeout);
   tasks_.Spawn("h2 connection", ReadUntilClosed(shared_from_this()));
-  FlushSoon();
 }
 
 void Connection::FlushAndClose() {
@@ -88,9 +87,11 @@ void Connection::Close() {
 }
 
 Task<void> Connection::ReadUntilClosed(std::shared_ptr<Connection> self) {
+  // Most clients have written by now: our SETTINGS leave with the acknowledgement of theirs.
+  bool first = true;
   while (self->open_) {
     const bool clogged = self->Clogged();
-    if (clogged || !self->transport_->HoldsInput()) {
+    if (!std::exchange(first, false) && (clogged || !self->transport_->HoldsInput())) {
       const bool wait_for_write = clogged || self->transport_->ReadWaitsForWrite();
       boost::system::error_code failed;
       co_await self->socket_.async_wait(wait_for_write ? Socket::wait_write : Socket::wait_read,
