@@ -124,7 +124,10 @@ def main():
     names = options.only or list(CHECKS)
     for name in names:
         begin = time.monotonic()
-        findings = CHECKS[name](options)
+        try:
+            findings = CHECKS[name](options)
+        except (OSError, subprocess.CalledProcessError) as failed_to_run:
+            findings = [f"could not be run: {failed_to_run}"]  # and the others still are
         print(f"{name}: {f'{len(findings)} findings' if findings else 'clean'} ({time.monotonic() - begin:.0f} s)", flush=True)
         for finding in findings:
             print(f"  {finding}")
