@@ -57,6 +57,16 @@ Error NotServing(const Error& why, std::string_view what, std::string_view port_
           "{}: stop what listens there, or take another port with {}", error.message(), port_flag));
 }
 
+Result<void> Prepare(std::optional<WebCertificate>& certificate) {
+  if (certificate) {
+    if (auto prepared = certificate->Prepare(); !prepared.ok()) {
+      // Whatever it is, an operator mends it before the next start.
+      return Error(Code::kFailedPrecondition, prepared.error().message());
+    }
+  }
+  return Ok();
+}
+
 SigningKeyOptions KeyOptions(const AuthorityConfig& config) {
   SigningKeyOptions options{.trust_domain = config.trust_domain,
                             .folder = config.data_dir + "/keys"};
@@ -124,13 +134,16 @@ struct Authority::Core::Parts {
         control_api(*state, entry_files),
         api_server(executor, {}),
         private_server(executor, {}),
-        oidc_server(executor, clock, {}),
-        bundle_server(executor, clock, {.tls = [this] { return BundleEndpointContext(); }}) {
+        oidc_server(executor, clock, OidcOptions(config)),
+        bundle_server(executor, clock, {.tls = [this] { return ContextOf(bundle_certificate); }}) {
     watched_signals.add(SIGUSR2);
     watched_signals.add(SIGHUP);
-    if (!config.bundle_endpoint_certificate.empty()) {
-      web_certificate.emplace(
-          executor, pool, config.bundle_endpoint_certificate, config.bundle_endpoint_key);
+    for (auto [certificate, files] :
+         {std::pair{&oidc_certificate, &config.oidc_certificate},
+          std::pair{&bundle_certificate, &config.bundle_endpoint_certificate}}) {
+      if (!files->certificate.empty()) {
+        certificate->emplace(executor, pool, files->certificate, files->key);
+      }
     }
     agent_api.RegisterForAgents(api_server);
     entry_api.RegisterForAgents(api_server);
@@ -147,9 +160,16 @@ struct Authority::Core::Parts {
     control_api.Register(private_server);
   }
 
-  /// What the bundle endpoint shows the next client.
-  TlsServerContext BundleEndpointContext() {
-    return web_certificate ? web_certificate->Context() : identity.web_context();
+  HttpServerOptions OidcOptions(const AuthorityConfig& config) {
+    if (config.oidc_certificate.certificate.empty() && !config.oidc_shows_svid) {
+      return {};
+    }
+    return {.tls = [this] { return ContextOf(oidc_certificate); }};
+  }
+
+  /// What the next client is shown: the certificate of files, else the authority's own X509-SVID.
+  TlsServerContext ContextOf(std::optional<WebCertificate>& certificate) {
+    return certificate ? certificate->Context() : identity.web_context();
   }
 
   asio::any_io_executor executor;
@@ -165,11 +185,12 @@ struct Authority::Core::Parts {
   ChangesApi changes_api;
   ForeignBundles foreign_bundles;
   FederationApi federation_api;
-  std::optional<WebCertificate> web_certificate;
   EntryFiles entry_files;
   ControlApi control_api;
   h2::Server api_server;
   h2::Server private_server;
+  std::optional<WebCertificate> oidc_certificate;
+  std::optional<WebCertificate> bundle_certificate;
   HttpServer oidc_server;
   HttpServer bundle_server;
 };
@@ -248,6 +269,9 @@ Result<void> Authority::Core::ServeOidc() {
   if (!issuer.ok()) {
     return issuer.error();
   }
+  if (auto prepared = Prepare(parts_->oidc_certificate); !prepared.ok()) {
+    return prepared;
+  }
   auto served =
       ServeOidcIssuer(parts_->oidc_server, *issuer, [this] { return parts_->state->Bundle(); });
   if (!served.ok()) {
@@ -265,11 +289,8 @@ Result<void> Authority::Core::ServeBundle() {
   if (config_.bundle_endpoint_port == 0) {
     return Ok();
   }
-  if (parts_->web_certificate) {
-    if (auto prepared = parts_->web_certificate->Prepare(); !prepared.ok()) {
-      // Whatever it is, an operator mends it before the next start.
-      return Error(Code::kFailedPrecondition, prepared.error().message());
-    }
+  if (auto prepared = Prepare(parts_->bundle_certificate); !prepared.ok()) {
+    return prepared;
   }
   auto served = ServeBundleEndpoint(parts_->bundle_server, config_.bundle_endpoint_path, [this] {
     return parts_->state->Bundle();
@@ -285,7 +306,7 @@ Result<void> Authority::Core::ServeBundle() {
   LogInfo("Serving the bundle endpoint",
           {{"address", config_.bundle_endpoint_address},
            {"port", *port},
-           {"profile", parts_->web_certificate ? "https_web" : "https_spiffe"}});
+           {"profile", parts_->bundle_certificate ? "https_web" : "https_spiffe"}});
   return Ok();
 }
 
@@ -303,8 +324,10 @@ Task<void> Authority::Core::WatchSignals() {
     }
     if (number == SIGHUP) {
       parts_->entry_files.Reload();
-      if (parts_->web_certificate) {
-        parts_->web_certificate->Reload();
+      for (auto* certificate : {&parts_->oidc_certificate, &parts_->bundle_certificate}) {
+        if (*certificate) {
+          (*certificate)->Reload();
+        }
       }
       continue;
     }
@@ -320,8 +343,10 @@ Task<void> Authority::Core::Stop() {
   co_await parts_->api_server.Stop(Deadline::After(kDrainTime));
   co_await parts_->oidc_server.Stop(Deadline::After(kDrainTime));
   co_await parts_->bundle_server.Stop(Deadline::After(kDrainTime));
-  if (parts_->web_certificate) {
-    co_await parts_->web_certificate->Stop();
+  for (auto* certificate : {&parts_->oidc_certificate, &parts_->bundle_certificate}) {
+    if (*certificate) {
+      co_await (*certificate)->Stop();
+    }
   }
   co_await parts_->entry_files.Stop();
   co_await parts_->identity.Stop();

@@ -13,6 +13,12 @@
 
 namespace credence {
 
+/// PEM files of a web server's certificate chain and its key; both "" for none.
+struct CertificateFiles {
+  std::string certificate;
+  std::string key;
+};
+
 struct AuthorityConfig {
   TrustDomain trust_domain;
   /// The database is here and the keys in "keys" below it.
@@ -24,19 +30,21 @@ struct AuthorityConfig {
   /// Agents, by TLS. An IP address in text.
   std::string address = "127.0.0.1";
   std::uint16_t port = 8081;
-  /// The OIDC issuer's documents, by HTTP: only for this machine, unless a proxy stands before it.
+  /// The OIDC issuer's documents. By HTTPS with a certificate of files or the authority's own
+  /// X509-SVID; else by HTTP: only for this machine, unless a proxy stands before it.
   std::string oidc_address = "127.0.0.1";
   /// 0 for none.
   std::uint16_t oidc_port = 0;
+  CertificateFiles oidc_certificate;
+  bool oidc_shows_svid = false;
   /// The bundle endpoint, by HTTPS, for foreign trust domains that federate with this one.
   std::string bundle_endpoint_address = "127.0.0.1";
   /// 0 for none.
   std::uint16_t bundle_endpoint_port = 0;
   std::string bundle_endpoint_path = "/";
-  /// PEM files, both for the profile https_web; both "" for https_spiffe, where it shows the
-  /// authority's own X509-SVID, spiffe://<trust domain>/spire/server.
-  std::string bundle_endpoint_certificate;
-  std::string bundle_endpoint_key;
+  /// For the profile https_web; none for https_spiffe, where it shows the authority's own
+  /// X509-SVID, spiffe://<trust domain>/spire/server.
+  CertificateFiles bundle_endpoint_certificate;
   /// The "iss" of JWT-SVIDs and of the OIDC documents. "" for none.
   std::string jwt_issuer;
   std::chrono::seconds ca_life{std::chrono::hours(24)};
@@ -57,8 +65,8 @@ class Authority {
   Authority(const Authority&) = delete;
   Authority& operator=(const Authority&) = delete;
 
-  /// Blocks until SIGTERM or SIGINT; SIGHUP reads the resources and the certificate of the
-  /// bundle endpoint again, SIGUSR2 opens the log again. Once per process. Errors: kAlreadyExists
+  /// Blocks until SIGTERM or SIGINT; SIGHUP reads the resources and the certificates of
+  /// files again, SIGUSR2 opens the log again. Once per process. Errors: kAlreadyExists
   /// when another authority has the data directory, the socket or a port; kDataLoss naming what is
   /// damaged; those of files.
   Result<void> Run();

@@ -10,7 +10,7 @@ import pytest
 from harness.agent import Agent
 from harness.authority import Authority
 from harness.caller import Caller
-from harness.certificates import certificate, new_key, split_der, write_pem
+from harness.certificates import WebRoot, new_key, split_der, write_pem
 from harness.fixtures import ALICE, wait_for_identity
 from harness.processes import Scratch, free_port, wait_until
 from harness.spire import SpireServer
@@ -205,21 +205,6 @@ def test_FED_8_old_tls_is_refused(pair):
         context.set_ciphers("DEFAULT@SECLEVEL=0")
         ask(pair.our_port, context=context)
     assert ask(pair.our_port)[0].status == 200
-
-
-class WebRoot:
-    """A root of the web, and the server certificates below it."""
-
-    def __init__(self, folder, name):
-        self.folder, self.name, self.key = folder, name, new_key()
-        self.certificate = certificate(name, self.key, name, self.key, True)
-        self.path = write_pem(folder / f"{name}.pem", self.certificate)
-
-    def write(self, file):
-        """A new certificate for 127.0.0.1 and its key."""
-        key = new_key()
-        leaf = certificate(file, key, self.name, self.key, False, address=LOCAL)
-        return write_pem(self.folder / f"{file}.crt", leaf), write_pem(self.folder / f"{file}.key", key)
 
 
 @pytest.fixture(scope="module")

@@ -79,11 +79,11 @@ Task<void> WebCertificate::LoadAgain() {
   };
   auto loaded = co_await RunOn(pool_, std::move(load));
   if (!loaded.ok()) {
-    LogWarn("The certificate of the bundle endpoint could not be read again",
+    LogWarn("A web certificate could not be read again; the last good one is shown",
             {{"error", loaded.error()}});
   } else if (loaded->certificates != loaded_.certificates) {
     loaded_ = *std::move(loaded);
-    LogInfo("The certificate of the bundle endpoint has changed", {{"file", certificate_file_}});
+    LogInfo("A web certificate has changed", {{"file", certificate_file_}});
   }
 }
 

@@ -16,7 +16,7 @@
 
 namespace credence {
 
-/// The certificate of a web server (https_web), from files that others renew. They are read again
+/// The certificate of a web server, from files that others renew. They are read again
 /// when Reload() is called and, while clients come, once a minute; as long as what they hold does
 /// not do, the last good certificate is shown. Threads: core thread.
 class WebCertificate {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <fmt/format.h>
 
 #include "agent/app/authority.h"
@@ -37,11 +38,12 @@ struct AuthorityOptions {
   std::string issuer;
   std::string oidc_address = "127.0.0.1";
   std::uint16_t oidc_port = 0;
+  CertificateFiles oidc_certificate;
+  bool oidc_spiffe = false;
   std::string bundle_address = "127.0.0.1";
   std::uint16_t bundle_port = 0;
   std::string bundle_path = "/";
-  std::string bundle_certificate;
-  std::string bundle_key;
+  CertificateFiles bundle_certificate;
   std::string ca_life = "24h";
   std::string jwt_key_life = "2160h";
   std::string x509_life = "1h";
@@ -77,20 +79,76 @@ Result<void> ReadKeyType(std::string_view flag, const std::string& text, KeyType
   return Ok();
 }
 
-Result<void> ReadBundleEndpoint(const AuthorityOptions& options, AuthorityConfig& config) {
-  if (options.bundle_certificate.empty() != options.bundle_key.empty()) {
+/// `prefix` is that of the flags, as in --bundleEndpointPort.
+Result<void> CheckCertificate(std::string_view prefix,
+                              const CertificateFiles& files,
+                              std::uint16_t port) {
+  if (files.certificate.empty() != files.key.empty()) {
     return Error(Code::kInvalidArgument,
-                 "--bundleEndpointCertificate and --bundleEndpointKey go together");
+                 fmt::format("--{0}Certificate and --{0}Key go together", prefix));
   }
-  if (!options.bundle_key.empty() && options.bundle_port == 0) {
+  if (!files.key.empty() && port == 0) {
+    return Error(
+        Code::kInvalidArgument,
+        fmt::format("--{0}Certificate without --{0}Port: nobody would be shown it", prefix));
+  }
+  return Ok();
+}
+
+/// The URL of the OIDC documents where no other is given. Errors: kInvalidArgument when the address
+/// is no host of a URL.
+Result<std::string> OwnIssuer(const AuthorityOptions& options) {
+  boost::system::error_code failed;
+  const auto address = boost::asio::ip::make_address(options.oidc_address, failed);
+  if (failed || address.is_unspecified()) {
     return Error(Code::kInvalidArgument,
-                 "--bundleEndpointCertificate without --bundleEndpointPort: there is no endpoint");
+                 fmt::format("--oidcAddress {}: vendors cannot ask that; say with --jwtIssuer by "
+                             "which URL they reach it",
+                             options.oidc_address));
+  }
+  const bool plain = options.oidc_certificate.certificate.empty() && !options.oidc_spiffe;
+  const std::string host =
+      address.is_v6() ? fmt::format("[{}]", options.oidc_address) : options.oidc_address;
+  return fmt::format("{}://{}:{}", plain ? "http" : "https", host, options.oidc_port);
+}
+
+Result<void> ReadOidc(const AuthorityOptions& options, AuthorityConfig& config) {
+  if (auto checked = CheckCertificate("oidc", options.oidc_certificate, options.oidc_port);
+      !checked.ok()) {
+    return checked;
+  }
+  if (options.oidc_spiffe && !options.oidc_certificate.key.empty()) {
+    return Error(Code::kInvalidArgument, "--oidcSpiffe and --oidcCertificate: one or the other");
+  }
+  if (options.oidc_spiffe && options.oidc_port == 0) {
+    return Error(Code::kInvalidArgument,
+                 "--oidcSpiffe without --oidcPort: nobody would be shown it");
+  }
+  config.jwt_issuer = options.issuer;
+  config.oidc_address = options.oidc_address;
+  config.oidc_port = options.oidc_port;
+  config.oidc_certificate = options.oidc_certificate;
+  config.oidc_shows_svid = options.oidc_spiffe;
+  if (config.oidc_port != 0 && config.jwt_issuer.empty()) {
+    auto issuer = OwnIssuer(options);
+    if (!issuer.ok()) {
+      return std::move(issuer).error();
+    }
+    config.jwt_issuer = *std::move(issuer);
+  }
+  return Ok();
+}
+
+Result<void> ReadBundleEndpoint(const AuthorityOptions& options, AuthorityConfig& config) {
+  if (auto checked =
+          CheckCertificate("bundleEndpoint", options.bundle_certificate, options.bundle_port);
+      !checked.ok()) {
+    return checked;
   }
   config.bundle_endpoint_address = options.bundle_address;
   config.bundle_endpoint_port = options.bundle_port;
   config.bundle_endpoint_path = options.bundle_path;
   config.bundle_endpoint_certificate = options.bundle_certificate;
-  config.bundle_endpoint_key = options.bundle_key;
   return Ok();
 }
 
@@ -112,11 +170,8 @@ Result<AuthorityConfig> ToConfig(const AuthorityOptions& options) {
   }
   config.address = options.address;
   config.port = options.port;
-  config.jwt_issuer = options.issuer;
-  config.oidc_address = options.oidc_address;
-  config.oidc_port = options.oidc_port;
-  if (config.oidc_port != 0 && config.jwt_issuer.empty()) {
-    config.jwt_issuer = fmt::format("http://{}:{}", config.oidc_address, config.oidc_port);
+  if (auto read = ReadOidc(options, config); !read.ok()) {
+    return std::move(read).error();
   }
   if (auto read = ReadBundleEndpoint(options, config); !read.ok()) {
     return std::move(read).error();
@@ -173,6 +228,29 @@ ExitCode RunAuthority(const AuthorityOptions& options) {
   return ExitCodeOf(ended);
 }
 
+void AddOidcFlags(CLI::App& command, AuthorityOptions& options) {
+  command.add_option("--jwtIssuer",
+                     options.issuer,
+                     "URL of the OIDC issuer, the iss of JWT-SVIDs; that of -oidcPort by default");
+  command.add_option("--oidcAddress", options.oidc_address, "IP address of the OIDC documents")
+      ->capture_default_str();
+  command
+      .add_option("--oidcPort",
+                  options.oidc_port,
+                  "Port of the OIDC documents, 0 for none; by HTTP without one of the next two")
+      ->capture_default_str();
+  command.add_option("--oidcCertificate",
+                     options.oidc_certificate.certificate,
+                     "PEM file with a certificate chain, to serve them by HTTPS");
+  command.add_option(
+      "--oidcKey", options.oidc_certificate.key, "PEM file with that certificate's key");
+  command.add_flag(
+      "--oidcSpiffe",
+      options.oidc_spiffe,
+      "Serve them by HTTPS with spiffe://<trust domain>/spire/server, for clients that "
+      "have the trust bundle");
+}
+
 void AddBundleEndpointFlags(CLI::App& command, AuthorityOptions& options) {
   command
       .add_option(
@@ -189,11 +267,12 @@ void AddBundleEndpointFlags(CLI::App& command, AuthorityOptions& options) {
       ->capture_default_str();
   command.add_option(
       "--bundleEndpointCertificate",
-      options.bundle_certificate,
+      options.bundle_certificate.certificate,
       "PEM file with its certificate chain, for the profile https_web; by default it "
       "is https_spiffe and shows spiffe://<trust domain>/spire/server");
-  command.add_option(
-      "--bundleEndpointKey", options.bundle_key, "PEM file with that certificate's key");
+  command.add_option("--bundleEndpointKey",
+                     options.bundle_certificate.key,
+                     "PEM file with that certificate's key");
 }
 
 void AddRun(CLI::App& parent, const std::shared_ptr<Action>& action) {
@@ -206,9 +285,13 @@ void AddRun(CLI::App& parent, const std::shared_ptr<Action>& action) {
       "9088\n"
       "  credence authority run -trustDomain example.org -dataDir ~/authority -bundleEndpointPort "
       "9443\n"
-      "It listens on this machine only, unless -address and the like say otherwise. SIGTERM stops "
-      "it, SIGUSR2 opens the log again, SIGHUP reads the resources and the certificate of "
-      "the bundle endpoint again.");
+      "  credence authority run -trustDomain example.org -dataDir ~/authority -oidcAddress :: "
+      "-oidcPort 443 \\\n    -oidcCertificate tls.pem -oidcKey tls.key -jwtIssuer "
+      "https://issuer.example.org\n"
+      "It listens on this machine only, unless -address, -oidcAddress or -bundleEndpointAddress "
+      "say otherwise. SIGTERM stops "
+      "it, SIGUSR2 opens the log again, SIGHUP reads the resources and the certificates of files "
+      "again.");
   command->add_option("--trustDomain", options->trust_domain, "Name of the trust domain")
       ->required();
   command->add_option("--dataDir", options->data_dir, "Folder of its database and keys")
@@ -217,17 +300,13 @@ void AddRun(CLI::App& parent, const std::shared_ptr<Action>& action) {
                 "--resources",
                 options->resources,
                 "File or folder with documents of kind Entry (repeatable)");
-  command->add_option("--socketPath", options->socket, "Private socket of the operators");
+  command->add_option("--socketPath",
+                      options->socket,
+                      "Private socket of the operators (that of `credence up` by default)");
   command->add_option("--address", options->address, "IP address for agents")
       ->capture_default_str();
   command->add_option("--port", options->port, "Port for agents, 0 for any")->capture_default_str();
-  command->add_option("--jwtIssuer",
-                      options->issuer,
-                      "URL of the OIDC issuer, the iss of JWT-SVIDs; that of -oidcPort by default");
-  command->add_option("--oidcAddress", options->oidc_address, "IP address of the OIDC documents")
-      ->capture_default_str();
-  command->add_option("--oidcPort", options->oidc_port, "Port of the OIDC documents, 0 for none")
-      ->capture_default_str();
+  AddOidcFlags(*command, *options);
   AddBundleEndpointFlags(*command, *options);
   command->add_option("--caTTL", options->ca_life, "Life of a CA certificate")
       ->capture_default_str();

@@ -37,9 +37,9 @@ class Agent:
     default_program = "credence"
 
     def __init__(self, scratch, server, name="agent", program=None, resources="", agent_lines="", plugins=None,
-                 bootstrap=None, join_token=True, audit_log=None, port=None, env=None, start=True, log_level="DEBUG"):
+                 bootstrap=None, join_token=True, audit_log=None, port=None, env=None, start=True, log_level="DEBUG", flags=()):
         program = program or self.default_program
-        self.scratch, self.server, self.name, self.program, self.env = scratch, server, name, program, env
+        self.scratch, self.server, self.name, self.program, self.env, self.flags = scratch, server, name, program, env, flags
         self.folder = scratch.folder(name)
         self.socket = self.folder / "api.sock"
         self.data = scratch.folder(f"{name}-data", 0o700)
@@ -65,7 +65,7 @@ class Agent:
 
     def start(self):
         environment = agent_environment() if self.program == "credence" else {}
-        self.process = self.scratch.start([self.binary, "run", "-config", self.conf], f"{self.name}.log",
+        self.process = self.scratch.start([self.binary, "run", "-config", self.conf, *self.flags], f"{self.name}.log",
                                           env=environment | (self.env or {}))
 
     def wait_ready(self, seconds=30):

@@ -20,7 +20,8 @@ class Authority:
         self.data = self.folder / "data"
         self.socket = self.folder / "run" / "api.sock"
         self.port, self.oidc_port = free_port(), free_port()
-        self.issuer = f"http://127.0.0.1:{self.oidc_port}"
+        https = any(flag in ("-oidcCertificate", "-oidcSpiffe") for flag in flags)
+        self.issuer = f"{'https' if https else 'http'}://127.0.0.1:{self.oidc_port}"
         if start:
             self.start()
 

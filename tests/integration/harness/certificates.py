@@ -60,6 +60,21 @@ def split_der(der):
     return found
 
 
+class WebRoot:
+    """A root of the web, and the server certificates below it."""
+
+    def __init__(self, folder, name):
+        self.folder, self.name, self.key = folder, name, new_key()
+        self.certificate = certificate(name, self.key, name, self.key, True)
+        self.path = write_pem(folder / f"{name}.pem", self.certificate)
+
+    def write(self, file):
+        """A new certificate for 127.0.0.1 and its key."""
+        key = new_key()
+        leaf = certificate(file, key, self.name, self.key, False, address="127.0.0.1")
+        return write_pem(self.folder / f"{file}.crt", leaf), write_pem(self.folder / f"{file}.key", key)
+
+
 class NodeAuthority:
     """Makes the certificates by which nodes prove who they are to the x509pop attestor."""
 

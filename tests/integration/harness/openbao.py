@@ -13,14 +13,15 @@ ROOT_TOKEN = "root"
 class OpenBao:
     SECRET = "the value only OpenBao knows"
 
-    def __init__(self, scratch, issuer, name="openbao"):
+    def __init__(self, scratch, issuer, name="openbao", issuer_ca=None):
+        """`issuer_ca` is a PEM file for an issuer over HTTPS, which is then found by OIDC discovery."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = scratch.start(
             [bao(), "server", "-dev", f"-dev-root-token-id={ROOT_TOKEN}", f"-dev-listen-address=127.0.0.1:{self.port}"],
             f"{name}.log", env={"HOME": scratch.folder(f"{name}-home", 0o700)})
         wait_until(lambda: self._reachable(), 30, "OpenBao answers")
-        self._trust(issuer)
+        self._trust(issuer, issuer_ca)
 
     def _reachable(self):
         assert self.process.alive(), self.process.tail()
@@ -46,10 +47,12 @@ class OpenBao:
         assert status in (200, 204), f"OpenBao {method} {path}: {status} {answer}"
         return answer
 
-    def _trust(self, issuer):
+    def _trust(self, issuer, issuer_ca):
+        source = {"oidc_discovery_url": issuer, "oidc_discovery_ca_pem": issuer_ca.read_text()} if issuer_ca else {
+            "jwks_url": f"{issuer}/keys"}
         self.must("POST", "/v1/sys/auth/jwt", {"type": "jwt"})
         self.must("POST", "/v1/auth/jwt/config", {
-            "jwks_url": f"{issuer}/keys", "bound_issuer": issuer, "jwt_supported_algs": ["RS256", "ES256"]})
+            **source, "bound_issuer": issuer, "jwt_supported_algs": ["RS256", "ES256"]})
         self.must("PUT", "/v1/sys/policies/acl/reader", {"policy": 'path "secret/data/app" { capabilities = ["read"] }'})
         self.must("POST", "/v1/secret/data/app", {"data": {"greeting": self.SECRET}})
 
