@@ -22,16 +22,16 @@ long ResidentFileKb() {
   return -1;
 }
 
-int changed = 1;
+int written_once = 1;
 
 TEST(ReleaseProgramPagesTest, TakesMemoryOfFilesAndNothingThatWasWritten) {
-  changed = 2;
+  written_once = 2;
   const long before = ResidentFileKb();
   ReleaseProgramPages();
   const long after = ResidentFileKb();
   EXPECT_GT(before, 0);
   EXPECT_LT(after, before * 3 / 4);
-  EXPECT_EQ(changed, 2);
+  EXPECT_EQ(written_once, 2);
   // Through the tables of the unwinder and what the loader relocated.
   EXPECT_THROW(throw std::runtime_error("still here"), std::runtime_error);
 }

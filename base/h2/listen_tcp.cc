@@ -86,7 +86,15 @@ TcpClient ClientOf(int socket) {
     client.party = address.v4()->sin_addr.s_addr;
   } else {
     inet_ntop(AF_INET6, &address.v6()->sin6_addr, text.data(), text.size());
-    std::memcpy(&client.party, &address.v6()->sin6_addr, sizeof client.party);
+    const in6_addr& v6 = address.v6()->sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(&v6)) {
+      constexpr std::size_t kPrefix = 12;
+      in_addr v4{};
+      std::memcpy(&v4, &v6.s6_addr[kPrefix], sizeof v4);
+      client.party = v4.s_addr;
+    } else {
+      std::memcpy(&client.party, &v6, sizeof client.party);
+    }
   }
   client.address = text.data();
   return client;

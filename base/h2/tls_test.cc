@@ -1,8 +1,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <string>
@@ -22,6 +24,7 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/channel_arguments.h>
 #include <gtest/gtest.h>
+#include <openssl/ssl.h>
 
 #include "base/core/clock.h"
 #include "base/core/testing/ignore_sigpipe.h"
@@ -31,6 +34,7 @@
 #include "base/crypto/tls_server_context.h"
 #include "base/h2/server.h"
 #include "base/svid/testing/test_authority.h"
+#include "base/wire/transport.h"
 
 // gRPC's own C++ client against this server by TLS, on threads of its own; ours serves and waits.
 namespace credence::h2 {
@@ -285,6 +289,38 @@ TEST_F(TlsServerTest, GarbageInsteadOfAHandshakeClosesThatConnectionOnly) {
   const auto stub = Connect(root_);
   std::string reply;
   EXPECT_TRUE(Call(*stub, "hello", &reply).ok());
+}
+
+TEST_F(TlsServerTest, ARecordWithoutDataEndsTheRead) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
+  const UniqueFd ours(ends[0]);
+  const UniqueFd theirs(ends[1]);
+  const auto server =
+      MakeTlsServerTransport(ours.get(), context_, [](ssl_st* /*connection*/) { return Ok(); });
+  const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_client_method()),
+                                                             &SSL_CTX_free);
+  const std::unique_ptr<SSL, void (*)(SSL*)> client(SSL_new(context.get()), &SSL_free);
+  constexpr std::array<unsigned char, 3> kH2{2, 'h', '2'};
+  SSL_set_alpn_protos(client.get(), kH2.data(), kH2.size());
+  SSL_set_fd(client.get(), theirs.get());
+  std::array<std::uint8_t, 4096> buffer{};
+  for (int i = 0; i < 10 && !server->TakesBytes(); ++i) {
+    SSL_connect(client.get());
+    (void)server->Read(buffer);
+  }
+  ASSERT_TRUE(server->TakesBytes());
+  // A peer that never stops sending them would else keep one read going for ever.
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_EQ(SSL_key_update(client.get(), SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+    ASSERT_EQ(SSL_do_handshake(client.get()), 1);
+  }
+  const auto moved = server->Read(buffer);
+  EXPECT_EQ(moved.bytes, 0U);
+  EXPECT_EQ(moved.state, Transport::State::kOpen);
+  int unread = 0;
+  ASSERT_EQ(ioctl(ours.get(), FIONREAD, &unread), 0);
+  EXPECT_GT(unread, 0);
 }
 
 TEST_F(TlsServerTest, WhoNeverBeginsAHandshakeIsCut) {

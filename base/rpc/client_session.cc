@@ -340,10 +340,17 @@ void ClientSession::Release(std::int32_t id) {
 }
 
 void ClientSession::Cancel(std::int32_t id) {
-  if (Find(id)) {
-    Forget(id);
-    (void)nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+  if (!Find(id)) {
+    return;
   }
+  Forget(id);
+  // A call that the server has not let begin stays queued in nghttp2 until it does.
+  constexpr int kMostStranded = 1000;
+  if (nghttp2_session_find_stream(session_.get(), id) == nullptr && ++stranded_ > kMostStranded) {
+    leaving_ = true;
+    why_done_ = "the server lets no call begin";
+  }
+  (void)nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
 }
 
 void ClientSession::Fail(const Error& error) {

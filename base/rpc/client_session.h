@@ -86,6 +86,8 @@ class ClientSession {
   bool opened_ = false;
   bool leaving_ = false;
   bool flooded_ = false;
+  /// Calls that ended before the server let them begin.
+  int stranded_ = 0;
   /// Something in the bytes of this Receive() reached us.
   bool useful_ = false;
   std::string why_done_;

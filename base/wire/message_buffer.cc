@@ -15,26 +15,26 @@ MessageBuffer::~MessageBuffer() {
 }
 
 std::optional<std::size_t> MessageBuffer::FirstLength() const {
-  if (bytes_.size() < kMessagePrefixBytes) {
+  if (size() < kMessagePrefixBytes) {
     return std::nullopt;
   }
   std::size_t length = 0;
   for (std::size_t i = 1; i < kMessagePrefixBytes; ++i) {
-    length = (length << 8U) | static_cast<unsigned char>(bytes_[i]);
+    length = (length << 8U) | static_cast<unsigned char>(bytes_[begin_ + i]);
   }
   return length;
 }
 
 bool MessageBuffer::HasMessage() const {
   const auto length = FirstLength();
-  return length && bytes_.size() - kMessagePrefixBytes >= *length;
+  return length && size() - kMessagePrefixBytes >= *length;
 }
 
 Result<void> MessageBuffer::CheckFirst() const {
-  if (bytes_.empty()) {
+  if (size() == 0) {
     return Ok();
   }
-  const auto flag = static_cast<unsigned char>(bytes_[0]);
+  const auto flag = static_cast<unsigned char>(bytes_[begin_]);
   if (flag > 1) {
     return Error(Code::kInternal, "what arrives is not a gRPC message");
   }
@@ -58,15 +58,17 @@ Result<void> MessageBuffer::Append(std::string_view bytes) {
 Result<std::string> MessageBuffer::Take() {
   CREDENCE_CHECK(HasMessage());
   const std::size_t length = *FirstLength();
-  const bool compressed = bytes_[0] == 1;
-  std::string message = bytes_.substr(kMessagePrefixBytes, length);
-  const std::size_t taken = kMessagePrefixBytes + length;
-  if (taken == bytes_.size()) {
+  const bool compressed = bytes_[begin_] == 1;
+  std::string message = bytes_.substr(begin_ + kMessagePrefixBytes, length);
+  begin_ += kMessagePrefixBytes + length;
+  if (begin_ == bytes_.size()) {
     // A large request must not keep its memory while the call goes on.
     WipeString(bytes_);
     bytes_.shrink_to_fit();
-  } else {
-    bytes_.erase(0, taken);
+    begin_ = 0;
+  } else if (begin_ > bytes_.size() / 2) {
+    // Not for each of many small messages: what is left would be moved as often.
+    bytes_.erase(0, std::exchange(begin_, 0));
   }
   if (auto next = CheckFirst(); !next.ok()) {
     return std::move(next).error();

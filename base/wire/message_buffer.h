@@ -36,7 +36,7 @@ class MessageBuffer {
   Result<std::string> Take();
 
   /// Bytes held.
-  std::size_t size() const { return bytes_.size(); }
+  std::size_t size() const { return bytes_.size() - begin_; }
 
  private:
   /// The announced length of the first message; nullopt while its prefix is incomplete.
@@ -46,6 +46,8 @@ class MessageBuffer {
   std::size_t max_message_bytes_;
   Compression compression_;
   std::string bytes_;
+  /// Where in it the first message starts.
+  std::size_t begin_ = 0;
 };
 
 constexpr std::size_t kMessagePrefixBytes = 5;

@@ -37,6 +37,25 @@ TEST(MessageBufferTest, CutsMessagesWhereverTheBytesAreSplit) {
   }
 }
 
+TEST(MessageBufferTest, TakesManySmallMessagesInTheOrderTheyCame) {
+  constexpr int kMessages = 50'000;
+  MessageBuffer buffer(Compression::kNone, 100);
+  std::string bytes;
+  for (int i = 0; i < kMessages; ++i) {
+    bytes += Framed(std::to_string(i));
+  }
+  const std::size_t half = bytes.size() / 2;
+  ASSERT_THAT(buffer.Append(std::string_view(bytes).substr(0, half)), IsOk());
+  for (int i = 0; i < kMessages; ++i) {
+    if (i == 100) {
+      ASSERT_THAT(buffer.Append(std::string_view(bytes).substr(half)), IsOk());
+    }
+    ASSERT_TRUE(buffer.HasMessage());
+    ASSERT_THAT(buffer.Take(), IsOkAndHolds(std::to_string(i)));
+  }
+  EXPECT_EQ(buffer.size(), 0U);
+}
+
 TEST(MessageBufferTest, RefusesALongMessageAtItsPrefix) {
   MessageBuffer buffer(Compression::kNone, 3);
   EXPECT_THAT(buffer.Append(Framed("abc")), IsOk());

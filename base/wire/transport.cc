@@ -58,7 +58,10 @@ class TlsTransport final : public Transport {
                TlsOpened opened)
       : context_(std::move(context)),
         connection_(std::move(connection)),
-        opened_(std::move(opened)) {}
+        opened_(std::move(opened)) {
+    // Else one SSL_read goes on for as long as the peer sends records without data.
+    SSL_clear_mode(connection_.get(), SSL_MODE_AUTO_RETRY);
+  }
 
   ~TlsTransport() override {
     if (open_ && !broken_) {

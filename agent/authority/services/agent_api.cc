@@ -77,7 +77,7 @@ Task<h2::Status> AgentApi::Attest(std::shared_ptr<h2::ServerCall> call) {
   }
   auto svid = co_await AttestByToken(params.data().payload(), params.params().csr());
   if (!svid.ok()) {
-    LogWarn("A node was not attested", {{"error", svid.error()}});
+    WarnOfRefusal(svid.error());
     co_return h2::Status::From(svid.error());
   }
   api::AttestAgentResponse response;
@@ -88,6 +88,18 @@ Task<h2::Status> AgentApi::Attest(std::shared_ptr<h2::ServerCall> call) {
   }
   auto written = co_await call->Write(*std::move(message));
   co_return written.ok() ? h2::Status::Ok() : h2::Status::From(written.error());
+}
+
+void AgentApi::WarnOfRefusal(const Error& error) {
+  constexpr std::chrono::seconds kPause{10};
+  const SteadyTime now = clock_.SteadyNow();
+  if (now < next_warning_) {
+    ++unmentioned_;
+    return;
+  }
+  next_warning_ = now + kPause;
+  LogWarn("A node was not attested",
+          {{"error", error}, {"others_since_last_line", std::exchange(unmentioned_, 0)}});
 }
 
 Task<Result<spire::api::types::X509SVID>> AgentApi::AttestByToken(std::string token,

@@ -51,6 +51,8 @@ class AgentApi {
   /// Uses up the token and makes the agent known. Errors: kInvalidArgument for a token that is
   /// unknown, used or expired; kPermissionDenied for a banned agent.
   Task<Result<spire::api::types::X509SVID>> AttestByToken(std::string token, std::string csr);
+  /// Now and then only, as anybody may try.
+  void WarnOfRefusal(const Error& error);
   /// A certificate for an agent; not yet stored.
   Task<Result<struct SignedX509Svid>> SignForAgent(SpiffeId id, std::string csr);
 
@@ -59,6 +61,8 @@ class AgentApi {
   asio::thread_pool& pool_;
   const Clock& clock_;
   Options options_;
+  SteadyTime next_warning_;
+  std::uint64_t unmentioned_ = 0;
 };
 
 }  // namespace credence

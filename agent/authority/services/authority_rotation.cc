@@ -77,6 +77,9 @@ Task<Result<AuthorityState::PlannedRotation>> AuthorityState::PlanRotation(KeyKi
   if (!update.ok()) {
     co_return std::move(update).error();
   }
+  if (keys_.value() != before) {
+    co_return BusyRotating();  // by one whose caller had given up, and which went on
+  }
   if (update->has_value()) {
     const auto written = co_await Write(PlanOf(**std::move(update), before));
     if (!written.ok()) {
@@ -149,6 +152,9 @@ Task<Result<WallTime>> AuthorityState::RotateDueKeys() {
   auto due = co_await RunOn(pool_, std::move(advance));
   if (!due.ok()) {
     co_return std::move(due).error();
+  }
+  if (keys_.value() != before) {
+    co_return clock_.Now();  // as in PlanRotation
   }
   if (due->update && due->update->changes.empty()) {
     keys_.Set(due->update->keys);

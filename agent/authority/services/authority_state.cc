@@ -349,8 +349,9 @@ AuthorityState::Planner AuthorityState::PlanOf(SigningKeysUpdate update, SharedS
 Task<void> AuthorityState::ForgetExpired() {
   while (true) {
     const std::uint64_t seen = queued_.version();
-    (void)co_await Write(PlanToForget(ToUnixSeconds(clock_.Now())));
-    if (CanExpire(tables_)) {
+    // Refused while too many changes wait, and then it must not ask again in this same turn.
+    const auto forgotten = co_await Write(PlanToForget(ToUnixSeconds(clock_.Now())));
+    if (!forgotten.ok() || CanExpire(tables_)) {
       co_await Sleep(kForgetInterval);
     } else {
       // The version that this task's own write made is no news.

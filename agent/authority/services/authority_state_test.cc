@@ -1,6 +1,7 @@
 #include "agent/authority/services/authority_state.h"
 
 #include <fstream>
+#include <future>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -67,6 +68,41 @@ TEST_F(AuthorityStateTest, APlanSeesWhatThoseBeforeItHaveDone) {
   }
   EXPECT_EQ(done, kWriters);
   EXPECT_EQ(state_->tables().join_tokens.at("counter").expires_at(), 4'000'000'000 + kWriters - 1);
+  RunTask(io_, tasks.Stop());
+}
+
+TEST_F(AuthorityStateTest, MoreChangesThanCanWaitAreRefusedAndTheRestGoesOn) {
+  ASSERT_THAT(PutEntry(EntryOf("a", "/web", "/n")), IsOk());
+  std::promise<void> disk;
+  asio::post(pool_, [&disk] { disk.get_future().wait(); });
+  const auto nothing = [](const AuthorityTables&) -> Result<Plan> {
+    return Plan{{{Table::kFacts, "test", "x"}}, [](AuthorityTables&) {}};
+  };
+  TaskGroup tasks(io_.get_executor());
+  int stored = 0;
+  int refused = 0;
+  const auto write =
+      [](AuthorityState* state, AuthorityState::Planner plan, int* good, int* bad) -> Task<void> {
+    const auto written = co_await state->Write(std::move(plan));
+    ++(written.ok() ? *good : *bad);
+  };
+  constexpr int kWriters = 1100;
+  for (int i = 0; i < kWriters; ++i) {
+    tasks.Spawn("write", write(state_.get(), nothing, &stored, &refused));
+  }
+  io_.restart();
+  io_.run_for(std::chrono::milliseconds(500));
+  io_.restart();
+  EXPECT_GT(refused, 0);
+  EXPECT_EQ(stored, 0);
+  disk.set_value();
+  const Deadline end = Deadline::After(std::chrono::seconds(60));
+  while (stored + refused < kWriters && !end.Passed()) {
+    io_.run_for(std::chrono::milliseconds(1));
+    io_.restart();
+  }
+  EXPECT_EQ(stored + refused, kWriters);
+  EXPECT_GE(stored, 1000);
   RunTask(io_, tasks.Stop());
 }
 

@@ -19,7 +19,13 @@ Task<h2::Status> ChangesApi::Watch(std::shared_ptr<h2::ServerCall> call) {
   if (auto* refusal = std::get_if<h2::Status>(&who)) {
     co_return std::move(*refusal);
   }
+  const std::string agent_id = std::get<ApiCaller>(who).id;
   while (true) {
+    const auto agent = state_.tables().agents.find(agent_id);
+    if (agent == state_.tables().agents.end() || agent->second.banned()) {
+      co_return h2::Status{
+          Code::kPermissionDenied, "the agent was banned or evicted meanwhile", ""};
+    }
     const std::uint64_t seen = state_.changes().version();
     authority::v1::WatchResponse response;
     response.set_change(seen);

@@ -166,7 +166,7 @@ void EntryApi::RegisterForOperators(h2::Server& server) {
 std::vector<StoredEntry> EntryApi::AuthorizedFor(const std::string& agent_id) const {
   const auto& agents = state_.tables().agents;
   const auto agent = agents.find(agent_id);
-  if (agent == agents.end()) {
+  if (agent == agents.end() || agent->second.banned()) {
     return {};
   }
   const auto& selectors = agent->second.selectors();
@@ -215,10 +215,37 @@ Task<h2::Status> EntryApi::Sync(std::shared_ptr<h2::ServerCall> call) {
   co_return answered.ok() ? h2::Status::Ok() : h2::Status::From(answered.error());
 }
 
+Result<std::vector<StoredEntry>> EntryApi::Pick(const std::vector<std::string>& ids,
+                                                const std::string& agent_id) const {
+  // Looked at for each message: what an agent may serve can change while it asks.
+  const auto& agents = state_.tables().agents;
+  const auto agent = agents.find(agent_id);
+  if (agent == agents.end() || agent->second.banned()) {
+    return Error(Code::kPermissionDenied, "the agent was banned or evicted meanwhile");
+  }
+  if (ids.empty() || ids.size() > kSyncPage) {
+    return Error(Code::kInvalidArgument, fmt::format("ids: 1 to {}", kSyncPage));
+  }
+  const std::vector<spire::api::types::Selector> selectors(agent->second.selectors().begin(),
+                                                           agent->second.selectors().end());
+  std::vector<StoredEntry> found;
+  for (const std::string& id : ids) {
+    auto entry = state_.tables().entries.FindAuthorized(
+        id, agent_id, selectors, ToUnixSeconds(clock_.Now()));
+    if (entry) {
+      found.push_back(std::move(entry));
+    }
+  }
+  return found;
+}
+
 Task<Result<void>> EntryApi::AnswerIds(std::shared_ptr<h2::ServerCall> call,
                                        std::string agent_id,
                                        std::shared_ptr<const EntryMask> mask) {
+  const auto executor = co_await asio::this_coro::executor;
   while (true) {
+    // Messages that wait are read without waiting: others have a turn between two of them.
+    co_await asio::post(executor, asio::use_awaitable);
     auto next = co_await call->Read();
     if (!next.ok()) {
       co_return std::move(next).error();
@@ -230,22 +257,11 @@ Task<Result<void>> EntryApi::AnswerIds(std::shared_ptr<h2::ServerCall> call,
     if (auto parsed = ParseRequest(**next, request); !parsed.ok()) {
       co_return parsed;
     }
-    if (static_cast<std::size_t>(request.ids_size()) > kSyncPage) {
-      co_return Error(Code::kInvalidArgument, fmt::format("ids: at most {}", kSyncPage));
+    auto wanted = Pick({request.ids().begin(), request.ids().end()}, agent_id);
+    if (!wanted.ok()) {
+      co_return std::move(wanted).error();
     }
-    // The list is made anew: what an agent may serve can change while it asks.
-    const std::vector<StoredEntry> authorized = AuthorizedFor(agent_id);
-    std::vector<StoredEntry> wanted;
-    for (const std::string& id : request.ids()) {
-      const auto found = std::lower_bound(
-          authorized.begin(), authorized.end(), id, [](const StoredEntry& entry, const auto& text) {
-            return entry->id() < text;
-          });
-      if (found != authorized.end() && (*found)->id() == id) {
-        wanted.push_back(*found);
-      }
-    }
-    auto sent = co_await SendEntries(call, std::move(wanted), mask);
+    auto sent = co_await SendEntries(call, *std::move(wanted), mask);
     if (!sent.ok()) {
       co_return sent;
     }

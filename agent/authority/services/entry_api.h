@@ -32,6 +32,10 @@ class EntryApi {
   Task<h2::UnaryReply> BatchDelete(std::shared_ptr<h2::ServerCall> call, std::string request);
 
   std::vector<StoredEntry> AuthorizedFor(const std::string& agent_id) const;
+  /// Those of the entries with these `ids` that the agent may serve. Errors: kPermissionDenied,
+  /// kInvalidArgument.
+  Result<std::vector<StoredEntry>> Pick(const std::vector<std::string>& ids,
+                                        const std::string& agent_id) const;
   /// Answers requests for entries in full until the agent ends the call.
   Task<Result<void>> AnswerIds(std::shared_ptr<h2::ServerCall> call,
                                std::string agent_id,

@@ -1,6 +1,8 @@
 #include "agent/authority/services/svid_api.h"
 
 #include <algorithm>
+#include <memory>
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
@@ -25,7 +27,7 @@ constexpr int kMaxBatch = 500;
 constexpr int kMaxAudiences = 64;
 constexpr std::size_t kMaxAudienceBytes = 2048;
 
-/// One item of a batch: what it is for, and what came of it.
+/// One item of a batch: what it is for, and the request.
 struct Item {
   StoredEntry entry;
   std::string csr;
@@ -60,6 +62,33 @@ Result<spire::api::types::X509SVID> SignItem(const SigningKeySet& keys,
   *message.mutable_id() = item.entry->spiffe_id();
   message.set_expires_at(ToUnixSeconds(svid->not_after));
   return message;
+}
+
+using X509Results = std::vector<api::BatchNewX509SVIDResponse::Result>;
+
+X509Results SignItems(const SigningKeySet& keys,
+                      std::span<const Item> items,
+                      std::chrono::seconds default_life,
+                      WallTime now) {
+  X509Results results;
+  for (const Item& item : items) {
+    auto& result = results.emplace_back();
+    if (!item.entry) {
+      result.mutable_status()->set_code(static_cast<std::int32_t>(Code::kNotFound));
+      result.mutable_status()->set_message("entry not found or not authorized");
+      continue;
+    }
+    const std::chrono::seconds own_life(item.entry->x509_svid_ttl());
+    auto svid = SignItem(keys, item, own_life.count() > 0 ? own_life : default_life, now);
+    if (svid.ok()) {
+      result.mutable_status()->set_message("OK");
+      *result.mutable_svid() = *std::move(svid);
+    } else {
+      result.mutable_status()->set_code(static_cast<std::int32_t>(svid.error().code()));
+      result.mutable_status()->set_message(svid.error().message());
+    }
+  }
+  return results;
 }
 
 Result<void> CheckAudience(const api::NewJWTSVIDRequest& request) {
@@ -118,31 +147,22 @@ Task<h2::UnaryReply> SvidApi::BatchNewX509(std::shared_ptr<h2::ServerCall> call,
     items.push_back(
         Item{Authorized(params.entry_id(), agent_id), std::move(*params.mutable_csr())});
   }
-  auto sign = [keys = state_.keys().value(),
-               items = std::move(items),
-               default_life = options_.x509_life,
-               now = clock_.Now()] {
-    api::BatchNewX509SVIDResponse response;
-    for (const Item& item : items) {
-      auto& result = *response.add_results();
-      if (!item.entry) {
-        result.mutable_status()->set_code(static_cast<std::int32_t>(Code::kNotFound));
-        result.mutable_status()->set_message("entry not found or not authorized");
-        continue;
-      }
-      const std::chrono::seconds own_life(item.entry->x509_svid_ttl());
-      auto svid = SignItem(*keys, item, own_life.count() > 0 ? own_life : default_life, now);
-      if (svid.ok()) {
-        result.mutable_status()->set_message("OK");
-        *result.mutable_svid() = *std::move(svid);
-      } else {
-        result.mutable_status()->set_code(static_cast<std::int32_t>(svid.error().code()));
-        result.mutable_status()->set_message(svid.error().message());
-      }
+  // In slices, so that what else waits for the pool comes in between.
+  constexpr std::size_t kSlice = 16;
+  const auto shared = std::make_shared<const std::vector<Item>>(std::move(items));
+  const auto keys = state_.keys().value();
+  const WallTime now = clock_.Now();
+  api::BatchNewX509SVIDResponse response;
+  for (std::size_t begin = 0; begin < shared->size(); begin += kSlice) {
+    const std::size_t count = std::min(kSlice, shared->size() - begin);
+    auto sign = [keys, shared, begin, count, life = options_.x509_life, now] {
+      return SignItems(*keys, std::span(*shared).subspan(begin, count), life, now);
+    };
+    auto results = co_await RunOn(pool_, std::move(sign));
+    for (auto& result : results) {
+      *response.add_results() = std::move(result);
     }
-    return response;
-  };
-  const auto response = co_await RunOn(pool_, std::move(sign));
+  }
   co_return Serialize(response);
 }
 
