@@ -300,8 +300,9 @@ Task<void> Agent::Core::AttestThenServe() {
   ReleaseProgramPages();
   auto ended = co_await parts_->node.Run();
   LogError("This node can no longer prove itself to the server", {{"error", ended.error()}});
-  // A ban ends the agent; after mere expiry what workloads hold is served until it expires.
-  if (ended.error().code() == Code::kPermissionDenied) {
+  // A refusal ends the agent; after mere expiry what workloads hold is served until it expires.
+  const bool refused = !parts_->node.svid();
+  if (refused || config_.exit_when_expired) {
     Finish(std::move(ended));
   }
 }

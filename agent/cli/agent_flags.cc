@@ -29,6 +29,10 @@ void RunFlags::AddTo(CLI::App& command) {
   command.add_flag("--allowUnauthenticatedVerifiers",
                    overrides.allow_unauthenticated_verifiers,
                    "Give the own bundle to callers without an identity");
+  command.add_flag("--exitWhenExpired",
+                   overrides.exit_when_expired,
+                   "End with exit code 5 when the node's SVID has expired and cannot be renewed, "
+                   "for a supervisor that has the node attested anew");
 }
 
 }  // namespace credence

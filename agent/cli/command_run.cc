@@ -27,6 +27,8 @@ ExitCode ExitCodeForEnd(const Result<void>& ended) {
     case Code::kNotFound:
     case Code::kFailedPrecondition:
       return ExitCode::kBadConfiguration;
+    case Code::kUnauthenticated:
+      return ExitCode::kUnavailable;
     default:
       return ExitCode::kFailed;
   }

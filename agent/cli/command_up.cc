@@ -148,6 +148,7 @@ std::vector<std::string> AuthorityArguments(const UpLayout& layout, const UpSett
 /// The address is given here too: agent.conf is written once, and the port may have changed since.
 std::vector<std::string> AgentArguments(const UpLayout& layout, const UpSettings& settings) {
   std::vector<std::string> arguments{"run",
+                                     "-exitWhenExpired",
                                      "-config",
                                      layout.agent_conf,
                                      "-serverAddress",
@@ -200,17 +201,20 @@ ExitCode KeepUp(const UpLayout& layout, const UpSettings& settings, OutputFormat
     return ExitCode::kFailed;
   }
   unlink(layout.join_token.c_str());
-  if (const auto started = supervisor->Start(
-          "authority", AuthorityArguments(layout, settings), layout.authority_log);
+  const auto authority = [&] { return AuthorityArguments(layout, settings); };
+  const auto agent = [&] { return AgentArguments(layout, settings); };
+  const auto prepare = [&] { return ToExitStatus(PrepareAgent(layout, settings)); };
+  if (const auto started =
+          supervisor->Start({"authority", authority, layout.authority_log, nullptr});
       !started.ok()) {
     return GiveUp(*supervisor, started.error().message(), layout.authority_log);
   }
-  const auto prepare = [&] { return ToExitStatus(PrepareAgent(layout, settings)); };
   if (supervisor->RunAside(prepare, Deadline::After(kPatience)) != 0) {
     return GiveUp(*supervisor, "the authority did not come up", layout.authority_log);
   }
   if (const auto started =
-          supervisor->Start("agent", AgentArguments(layout, settings), layout.agent_log);
+          // A node that has been asleep for longer than its SVID lives is attested anew.
+      supervisor->Start({"agent", agent, layout.agent_log, prepare});
       !started.ok()) {
     return GiveUp(*supervisor, started.error().message(), layout.agent_log);
   }
@@ -265,22 +269,31 @@ void AddUpCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
       "Examples:\n"
       "  credence up\n"
       "  credence up -trustDomain example.org -dataDir ~/credence\n"
+      "  credence up -port 9081 -oidcPort 0\n"
       "  credence up -jwtIssuer https://issuer.example.org    # behind a proxy of yours\n"
-      "What is given is kept for the next start. Any user may run it: root's serves all processes "
+      "What is given is kept until a later start gives something else. Any user may run it: root's "
+      "serves all processes "
       "of the machine, another user's that user's "
       "own. It runs until Ctrl-C or SIGTERM and keeps its state; SIGHUP reads the resources "
       "again.");
   command->add_option("--trustDomain",
                       options->trust_domain,
                       "Name of the trust domain; at the first start the host's name by default");
-  command->add_option("--dataDir", options->data_dir, "Folder of everything it keeps");
+  command->add_option("--dataDir",
+                      options->data_dir,
+                      "Folder of everything, sockets and resources too (the usual folders of "
+                      "root, or those below the home of another user)");
   constexpr int kHighestPort = 65535;
-  command->add_option("--port", options->port, "Port of the authority (8081, or a free one)")
+  command
+      ->add_option(
+          "--port", options->port, "Port of the authority (8081, or a free one at the first start)")
       ->check(CLI::Range(1, kHighestPort).description(""));
   command
-      ->add_option("--oidcPort",
-                   options->oidc_port,
-                   "Port of the OIDC issuer (8088, or a free one), 0 for none")
+      ->add_option(
+          "--oidcPort",
+          options->oidc_port,
+          "Port of the OIDC issuer, 0 for none (8088, or a free one at the first start); part "
+          "of the iss of JWT-SVIDs without -jwtIssuer")
       ->check(CLI::Range(0, kHighestPort).description(""));
   command->add_option(
       "--jwtIssuer",

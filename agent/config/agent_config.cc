@@ -260,6 +260,7 @@ AgentConfig Assemble(FileSections file, const AgentConfigOverrides& flags, Mista
   ReadCaches(file.agent, config, mistakes);
   ReadLog(file, flags, config, mistakes);
   ReadNodeAttestor(file, flags, config, mistakes);
+  config.exit_when_expired = flags.exit_when_expired;
   config.allow_unauthenticated_verifiers =
       PreferTrue(flags.allow_unauthenticated_verifiers, file.agent.allow_unauthenticated_verifiers);
   config.allowed_foreign_jwt_claims = std::move(file.agent.allowed_foreign_jwt_claims);

@@ -74,6 +74,9 @@ struct AgentConfig {
   std::size_t x509_svid_cache_max_size = 1000;
   std::size_t jwt_svid_cache_max_size = 1000;
   bool allow_unauthenticated_verifiers = false;
+  /// End when the node's own SVID has expired and cannot be renewed, for a supervisor that can have
+  /// the node attested anew.
+  bool exit_when_expired = false;
   std::vector<std::string> allowed_foreign_jwt_claims;
   LogOptions log;
   std::chrono::milliseconds sync_interval{5000};
@@ -100,6 +103,7 @@ struct AgentConfigOverrides {
   std::optional<std::string> trust_bundle_format;
   std::optional<bool> insecure_bootstrap;
   std::optional<bool> allow_unauthenticated_verifiers;
+  bool exit_when_expired = false;
 };
 
 /// One mistake in a configuration or resource file.

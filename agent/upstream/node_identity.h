@@ -66,7 +66,7 @@ class NodeIdentity {
   /// Rotates the SVID and acts on refusals until cancelled. Returns only when this agent cannot go
   /// on: banned; told to attest again by a method that cannot; expired without having been able to
   /// rotate. What workloads hold stays valid until its own expiry.
-  /// Errors: kPermissionDenied, kFailedPrecondition.
+  /// Errors: kPermissionDenied when banned; kUnauthenticated when it has to be attested anew.
   Task<Result<void>> Run();
 
   const TrustDomain& trust_domain() const { return options_.trust_domain; }

@@ -301,7 +301,7 @@ TEST_F(NodeIdentityTest, ExpiryWithoutRenewalEndsTheRun) {
   ASSERT_THAT(Start(*node), IsOk());
   server_.Stop();
   EXPECT_THAT(RunTask(io_, RunFor(node.get(), 8s)),
-              FailsWith(Code::kFailedPrecondition, HasSubstr("expired")));
+              FailsWith(Code::kUnauthenticated, HasSubstr("expired")));
 }
 
 TEST_F(NodeIdentityTest, BannedAgentForgetsItsSvidAndEnds) {
@@ -339,7 +339,7 @@ TEST_F(NodeIdentityTest, EvictedJoinTokenAgentEnds) {
       [](auto& behaviour) { behaviour.refuse = PermissionDeniedDetails::AGENT_NOT_ATTESTED; });
   EXPECT_THAT(Post(*node), FailsWithCode(Code::kPermissionDenied));
   EXPECT_THAT(RunTask(io_, RunFor(node.get(), 5s)),
-              FailsWith(Code::kPermissionDenied, HasSubstr("join token")));
+              FailsWith(Code::kUnauthenticated, HasSubstr("join token")));
 }
 
 TEST_F(NodeIdentityTest, RefusalOverAnOldConnectionIsIgnored) {

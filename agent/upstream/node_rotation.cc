@@ -177,7 +177,7 @@ Task<Result<void>> NodeIdentity::ActOnRefusal() {
   svid_.reset();
   co_await StoreOrWarn();
   co_return Error(
-      Code::kPermissionDenied,
+      refusal_ == Refusal::kAgentBanned ? Code::kPermissionDenied : Code::kUnauthenticated,
       fmt::format("the server refuses {}: {}{}",
                   id,
                   reason,
@@ -208,7 +208,7 @@ Task<Result<void>> NodeIdentity::Run() {
       retry_after = Deadline::After(backoff.Next());
       if (schedule_->Expired(clock_.Now()) && !reattestable_) {
         co_return Error(
-            Code::kFailedPrecondition,
+            Code::kUnauthenticated,
             fmt::format("the SVID of {} has expired and could not be renewed", svid_->id.text()));
       }
       continue;

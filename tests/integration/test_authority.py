@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import signal
 import subprocess
 import time
 
@@ -129,6 +130,17 @@ def test_a_banned_agent_ends_and_stays_out(authority, scratch):
     assert authority.json("agent", "show", "-spiffeID", agent_id)["banned"]
     authority.cli("agent", "evict", "-spiffeID", agent_id)
     assert authority.cli("agent", "show", "-spiffeID", agent_id, check=False).returncode != 0
+
+
+def test_an_agent_whose_svid_has_expired_says_that_it_has_to_be_attested_anew(scratch):
+    """As after a suspend that was longer than the SVID's life."""
+    authority = Authority(scratch, flags=["-agentTTL", "10s"])
+    agent = Agent(scratch, authority, flags=["-exitWhenExpired"])
+    agent.process.signal(signal.SIGSTOP)
+    time.sleep(11)
+    agent.process.signal(signal.SIGCONT)
+    wait_until(lambda: "can no longer prove itself" in agent.process.output(), 30, lambda: agent.process.tail())
+    assert agent.process.wait(10) == 5, agent.process.tail()
 
 
 def test_everything_is_there_after_a_restart(scratch):

@@ -128,6 +128,18 @@ def test_what_crashes_is_started_again(scratch):
     assert "registration entries" in out
 
 
+def test_a_node_that_has_to_be_attested_anew_is(scratch):
+    """As after a long suspend: the authority no longer takes the node's SVID."""
+    up = Up(scratch, flags=["-trustDomain", "example.org"])
+    up.ok("entry", "create", "-spiffeID", "spiffe://example.org/web", "-selector", f"unix:uid:{ALICE}")
+    wait_until(lambda: "/web" in identities(up, ALICE), 15, "ALICE has an SVID")
+    first = up.facts["agent_id"]
+    up.ok("agent", "evict", "-spiffeID", first)
+    up.ok("entry", "create", "-spiffeID", "spiffe://example.org/more", "-selector", f"unix:uid:{ALICE}")
+    wait_until(lambda: "/more" in identities(up, ALICE), 30, lambda: f"ALICE has both again\n{up.process.output()}")
+    assert json.loads(up.ok("status", "--output", "json"))["agent_id"] != first
+
+
 def test_it_leaves_no_process_behind(scratch):
     up = Up(scratch)
     running = children(supervisor_of(up))

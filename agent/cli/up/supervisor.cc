@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::chrono::seconds kStopTime{3};
 constexpr std::chrono::seconds kFirstPause{1};
+constexpr std::chrono::seconds kPreparationTime{20};
 constexpr int kMostDoublings = 5;
 
 /// Those that this process takes through its descriptor.
@@ -71,10 +72,8 @@ Supervisor::~Supervisor() {
   }
 }
 
-Result<void> Supervisor::Start(const std::string& name,
-                               const std::vector<std::string>& arguments,
-                               const std::string& log) {
-  Process process{.name = name, .arguments = arguments, .log = log};
+Result<void> Supervisor::Start(Program program) {
+  Process process{.program = std::move(program)};
   auto launched = Launch(process);
   if (launched.ok()) {
     processes_.push_back(std::move(process));
@@ -84,14 +83,17 @@ Result<void> Supervisor::Start(const std::string& name,
 
 Result<void> Supervisor::Launch(Process& process) {
   constexpr mode_t kLogMode = 0600;
-  const UniqueFd log(
-      open(process.log.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kLogMode));
+  const UniqueFd log(open(process.program.log.c_str(),
+                          O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+                          kLogMode));
   if (!log.valid()) {
-    return Error(CodeFromErrno(errno), fmt::format("open {}: {}", process.log, ErrnoText(errno)));
+    return Error(CodeFromErrno(errno),
+                 fmt::format("open {}: {}", process.program.log, ErrnoText(errno)));
   }
   // Through the link, so that it is the very file that runs now, whatever stands at its path.
   std::vector<std::string> arguments{"credence"};
-  arguments.insert(arguments.end(), process.arguments.begin(), process.arguments.end());
+  const std::vector<std::string> own = process.program.arguments();
+  arguments.insert(arguments.end(), own.begin(), own.end());
   std::vector<char*> pointers;
   for (std::string& argument : arguments) {
     pointers.push_back(argument.data());
@@ -107,7 +109,8 @@ Result<void> Supervisor::Launch(Process& process) {
     _exit(1);
   }
   if (pid < 0) {
-    return Error(CodeFromErrno(errno), fmt::format("start {}: {}", process.name, ErrnoText(errno)));
+    return Error(CodeFromErrno(errno),
+                 fmt::format("start {}: {}", process.program.name, ErrnoText(errno)));
   }
   process.pid = pid;
   return Ok();
@@ -123,7 +126,7 @@ std::optional<int> Supervisor::RunAside(const std::function<int()>& work, Deadli
   if (pid < 0) {
     return std::nullopt;
   }
-  Process aside{.name = "helper", .arguments = {}, .log = "", .pid = pid};
+  Process aside{.program = {}, .pid = pid};
   while (!deadline.Passed()) {
     const Event event = AwaitEvent(deadline);
     if (const auto status = Reap(aside)) {
@@ -179,8 +182,10 @@ std::optional<Supervisor::ExitStatus> Supervisor::Reap(Process& process) {
 }
 
 void Supervisor::NoteEnd(Process& process, ExitStatus status) {
-  last_end_ = fmt::format(
-      "the {} ended with exit code {}; its log is {}", process.name, status, process.log);
+  last_end_ = fmt::format("the {} ended with exit code {}; its log is {}",
+                          process.program.name,
+                          status,
+                          process.program.log);
   process.failures = std::min(process.failures + 1, kMostDoublings);
   process.start_again = Deadline::After(kFirstPause * (1 << (process.failures - 1)));
 }
@@ -193,7 +198,13 @@ std::optional<Supervisor::ExitStatus> Supervisor::Tend(
       return status;
     }
   }
-  if (process.pid == 0 && process.start_again.Passed() && !Launch(process).ok()) {
+  if (process.pid != 0 || !process.start_again.Passed()) {
+    return std::nullopt;
+  }
+  if (process.program.prepare) {
+    (void)RunAside(process.program.prepare, Deadline::After(kPreparationTime));
+  }
+  if (asked_to_stop_ || !Launch(process).ok()) {
     process.start_again = Deadline::After(kFirstPause);
   }
   return std::nullopt;
@@ -209,6 +220,9 @@ Supervisor::ExitStatus Supervisor::Watch(const std::function<bool(ExitStatus)>& 
       if (process.pid == 0) {
         next = next ? next->Earlier(process.start_again) : process.start_again;
       }
+    }
+    if (asked_to_stop_) {
+      return 0;
     }
     const Event event = AwaitEvent(next);
     if (event == Event::kStop) {

@@ -28,11 +28,19 @@ class Supervisor {
   /// Stops what runs.
   ~Supervisor();
 
-  /// Starts `credence ARGUMENTS...`; what it says on standard output and error goes into `log`,
-  /// opened for appending, mode 0600. Errors: those of files; kInternal.
-  Result<void> Start(const std::string& name,
-                     const std::vector<std::string>& arguments,
-                     const std::string& log);
+  /// What to start: `credence ARGUMENTS...`.
+  struct Program {
+    std::string name;
+    /// Asked before each start.
+    std::function<std::vector<std::string>()> arguments;
+    /// What it says on standard output and error goes here; opened for appending, mode 0600.
+    std::string log;
+    /// Run aside before each start but the first, for 20 s at most; its exit code is passed over.
+    /// May be null.
+    std::function<int()> prepare;
+  };
+  /// Errors: those of files; kInternal.
+  Result<void> Start(Program program);
   /// Runs `work` in a process of its own and waits for it until `deadline`; its exit code, or
   /// nullopt when it had to be killed or a signal came that asks to stop, or one of the processes
   /// ended.
@@ -51,9 +59,7 @@ class Supervisor {
 
  private:
   struct Process {
-    std::string name;
-    std::vector<std::string> arguments;
-    std::string log;
+    Program program;
     pid_t pid = 0;
     int failures = 0;
     Deadline start_again = Deadline::After(std::chrono::nanoseconds(0));
