@@ -114,24 +114,27 @@ void AddAuditCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
       "Examples:\n"
       "  credence audit                                       the latest 100 events\n"
       "  credence audit --result denied --since 1h            refusals of the last hour\n"
+      "  credence audit --file ~/credence/audit.jsonl         that of `credence up -dataDir "
+      "~/credence`\n"
       "  credence audit --decision-id ID --output json        one decision and its exchanges, as "
       "stored");
   command->add_option("--file",
                       options->file,
                       "Audit log to read (/var/log/credence/audit.jsonl; for other users than root "
                       "that of their own `credence up`)");
-  command->add_option("--limit", options->limit, "Latest events to show")
-      ->check(CLI::Range(1, 1'000'000))
+  command->add_option("--limit", options->limit, "Latest events to show, 1 to 1000000")
+      ->check(CLI::Range(1, 1'000'000).description(""))
       ->capture_default_str();
   command->add_option("--kind", options->kind, "Only these: decision or exchange")
-      ->check(CLI::IsMember({"decision", "exchange"}));
+      ->check(CLI::IsMember({"decision", "exchange"}).description(""));
   command->add_option("--result", options->result, "Only these: allowed, denied or failed")
-      ->check(CLI::IsMember({"allowed", "denied", "failed"}));
+      ->check(CLI::IsMember({"allowed", "denied", "failed"}).description(""));
   command->add_option("--destination", options->filter.destination, "Only this destination");
   command->add_option("--spiffe-id", options->filter.spiffe_id, "Only this identity");
   command->add_option("--decision-id", options->filter.decision_id, "Only this decision");
   command->add_option("--uid", options->uid, "Only callers with this user id");
-  command->add_option("--since", options->since, "Only later ones: 10m, 2h or a time");
+  command->add_option(
+      "--since", options->since, "Only later ones: 10m, 2h, 2026-11-22 or 2026-11-22T02:30:00Z");
   AddOutputFlag(*command, options->format);
   command->callback([options, action] { *action = [options] { return Audit(*options); }; });
 }

@@ -111,7 +111,7 @@ void AddCheckCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
   command
       ->add_flag("--exchange",
                  options->check.exchange,
-                 "Get a credential as well and throw it away (--exchange=false: do not)")
+                 "Get a credential as well and throw it away, unless --exchange=false")
       ->needs(destination);
   options->agent.AddTo(*command);
   AddOutputFlag(*command, options->format);

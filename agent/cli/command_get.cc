@@ -134,6 +134,7 @@ void AddGetCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
       "Examples:\n"
       "  credence get kv-demo                        the credential alone\n"
       "  eval \"$(credence get kv-demo --output env)\"  as shell variables\n"
+      "  credence get kv-demo --min-ttl 120          one that lives two minutes more\n"
       "  credence get kv-demo --output json          with its expiry, decision and request ids");
   command->add_option("NAME", options->destination, "Name of the destination (see `credence list`)")
       ->required();
@@ -147,12 +148,13 @@ void AddGetCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
   command
       ->add_option("--param",
                    options->parameters,
-                   "Parameter NAME=VALUE that the destination's adapter declares")
+                   "Parameter NAME=VALUE that the destination's adapter declares (repeatable)")
       ->allow_extra_args(false);
   command
-      ->add_option(
-          "--min-ttl", options->min_ttl_seconds, "Seconds the credential should still live")
-      ->check(CLI::Range(0, 86400));
+      ->add_option("--min-ttl",
+                   options->min_ttl_seconds,
+                   "Seconds the credential should still live, at most 86400")
+      ->check(CLI::Range(0, 86400).description(""));
   options->agent.AddTo(*command);
   command->callback([options, action] { *action = [options] { return Get(*options); }; });
 }

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "agent/app/version.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/output.h"
 #include "agent/cli/single_dash.h"
@@ -17,12 +18,13 @@ namespace {
 
 constexpr const char* kDescription =
     "Credence attests the processes of this machine, gives them the SVIDs that a SPIRE server "
-    "issued for them, and\n"
-    "trades their JWT-SVIDs for short-lived credentials of other systems.";
+    "or the authority of\n"
+    "`credence up` issued for them, and trades their JWT-SVIDs for short-lived credentials of "
+    "other systems.";
 constexpr const char* kFooter =
     "Exit codes: 0 done, 1 failed, 2 bad usage, 3 bad configuration, 4 denied, 5 unavailable (try "
     "again).\n"
-    "`credence COMMAND --help` shows examples.";
+    "`credence COMMAND --help` shows examples. Long flags may have one dash, as SPIRE writes them.";
 
 /// Which arguments the named command does not take; CLI11 says them in a muddled order.
 ExitCode ExplainExtras(const CLI::App& app) {
@@ -55,6 +57,7 @@ ExitCode Perform(CLI::App& app,
                  std::vector<std::string> arguments) {
   app.footer(kFooter);
   app.require_subcommand(1);
+  app.set_version_flag("--version", fmt::format("credence {}", kVersion), "Print the version");
   AddCommands(app, action);
   arguments = WithDoubleDashes(std::move(arguments));
   // CLI11 takes its arguments from the back.

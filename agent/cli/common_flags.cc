@@ -10,14 +10,14 @@
 namespace credence {
 
 void AgentFlags::AddTo(CLI::App& command) {
-  command.add_option(
-      "--socket",
-      socket,
-      std::string(
-          "Socket of the agent (default: CREDENCE_SOCKET, then SPIFFE_ENDPOINT_SOCKET, then ") +
-          kDefaultSocket + ")");
-  command.add_option("--timeout", timeout_seconds, "Seconds to wait for an answer")
-      ->check(CLI::Range(1, 600))
+  command.add_option("--socket",
+                     socket,
+                     std::string("Socket of the agent (default: CREDENCE_SOCKET, then "
+                                 "SPIFFE_ENDPOINT_SOCKET, then that of "
+                                 "`credence up`, then ") +
+                         kDefaultSocket + ")");
+  command.add_option("--timeout", timeout_seconds, "Seconds to wait for an answer, 1 to 600")
+      ->check(CLI::Range(1, 600).description(""))
       ->capture_default_str();
 }
 

@@ -1,31 +1,18 @@
 #include "agent/cli/single_dash.h"
 
-#include <algorithm>
 #include <cctype>
-#include <iterator>
 #include <string_view>
 
 namespace credence {
 namespace {
 
-/// The commands that take the flags of spire-agent or spire-server.
-constexpr std::string_view kSpireCommands[] = {"run",
-                                               "setup",
-                                               "check",
-                                               "up",
-                                               "authority",
-                                               "entry",
-                                               "token",
-                                               "agent",
-                                               "bundle",
-                                               "federation",
-                                               "jwks"};
+/// Whose other arguments are a command with flags of its own.
+constexpr std::string_view kRunsACommand = "exec";
 
 }  // namespace
 
 std::vector<std::string> WithDoubleDashes(std::vector<std::string> arguments) {
-  if (arguments.empty() ||
-      std::ranges::find(kSpireCommands, arguments[0]) == std::end(kSpireCommands)) {
+  if (arguments.empty() || arguments[0] == kRunsACommand) {
     return arguments;
   }
   for (std::string& argument : arguments) {

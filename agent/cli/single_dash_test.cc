@@ -10,6 +10,8 @@ using testing::ElementsAre;
 TEST(SingleDashTest, GivesSpiresFlagsTheirSecondDash) {
   EXPECT_THAT(WithDoubleDashes({"run", "-config", "a.conf", "-logLevel=DEBUG", "--dataDir", "d"}),
               ElementsAre("run", "--config", "a.conf", "--logLevel=DEBUG", "--dataDir", "d"));
+  EXPECT_THAT(WithDoubleDashes({"version", "-output", "json"}),
+              ElementsAre("version", "--output", "json"));
   EXPECT_THAT(WithDoubleDashes({"check", "-expandEnv"}), ElementsAre("check", "--expandEnv"));
   EXPECT_THAT(WithDoubleDashes({"entry", "create", "-spiffeID", "spiffe://a/b", "-data", "-"}),
               ElementsAre("entry", "create", "--spiffeID", "spiffe://a/b", "--data", "-"));
@@ -17,7 +19,7 @@ TEST(SingleDashTest, GivesSpiresFlagsTheirSecondDash) {
               ElementsAre("entry", "create", "--x509SVIDTTL", "-5"));
 }
 
-TEST(SingleDashTest, LeavesShortFlagsAndOtherCommandsAlone) {
+TEST(SingleDashTest, LeavesShortFlagsAndTheCommandOfExecAlone) {
   EXPECT_THAT(WithDoubleDashes({"run", "-h"}), ElementsAre("run", "-h"));
   EXPECT_THAT(WithDoubleDashes({"exec", "-dkv", "--", "ls", "-la"}),
               ElementsAre("exec", "-dkv", "--", "ls", "-la"));

@@ -18,7 +18,7 @@ void AuthorityFlags::AddTo(CLI::App& command) {
                      "CREDENCE_AUTHORITY_SOCKET, then SPIRE_SERVER_PRIVATE_SOCKET, then that of "
                      "`credence up`)");
   command.add_option("--timeout", timeout_seconds, "Seconds to wait for each answer")
-      ->check(CLI::Range(1, 600))
+      ->check(CLI::Range(1, 600).description(""))
       ->capture_default_str();
   // "pretty" is what spire-server calls the first one.
   static const std::map<std::string, OutputFormat> kFormats{{"human", OutputFormat::kHuman},

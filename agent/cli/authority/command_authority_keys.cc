@@ -251,8 +251,9 @@ void AddAuthorityKeyCommands(CLI::App& authority, const std::shared_ptr<Action>&
       "  credence authority rotate -x509 -taint -now    the CA's key has leaked\n"
       "The next key is published at once and signs a minute later, so that every agent knows it by "
       "then. Keys that are rotated stay in the bundle until they end.");
-  command->add_flag("--x509", rotate->x509, "The key that signs X509-SVIDs; both without a choice");
-  command->add_flag("--jwt", rotate->jwt, "The key that signs JWT-SVIDs");
+  command->add_flag(
+      "--x509", rotate->x509, "Only the key that signs X509-SVIDs (both keys by default)");
+  command->add_flag("--jwt", rotate->jwt, "Only the key that signs JWT-SVIDs");
   command->add_flag("--taint", rotate->taint, "Mark the replaced key as leaked in the bundle");
   command->add_flag("--now", rotate->now, "Do not wait until the new key is known everywhere");
   FinishCommand(*command, rotate, Rotate, action);

@@ -13,6 +13,7 @@
 
 #include "agent/cli/agent_client.h"
 #include "agent/cli/authority/authority_client.h"
+#include "agent/cli/find_socket.h"
 #include "agent/config/node_alias.h"
 #include "agent/upstream/agent_data.h"
 #include "base/core/clock.h"
@@ -107,6 +108,11 @@ void PrintForHumans(const UpLayout& layout,
   PrintLine(fmt::format("  destinations, grants  {}", layout.resources));
   PrintLine(fmt::format("  data, keys and logs   {}", layout.data_dir));
   PrintLine("\nNext, in another terminal:");
+  const auto usual = DefaultAuthoritySocket(geteuid());
+  if (!usual.ok() || *usual != layout.authority_socket) {
+    PrintLine(fmt::format("  export CREDENCE_AUTHORITY_SOCKET={}    # for the operator's commands",
+                          layout.authority_socket));
+  }
   PrintLine(fmt::format("  credence entry create -spiffeID {} -selector {}", id, OwnSelector()));
   PrintLine(fmt::format("  export SPIFFE_ENDPOINT_SOCKET=unix://{}    # for any SPIFFE client",
                         layout.agent_socket));

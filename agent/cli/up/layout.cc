@@ -198,8 +198,9 @@ Result<std::string> AgentConfFor(const UpLayout& layout, const UpSettings& setti
     quoted[i] = *std::move(text);
   }
   return fmt::format(
-      R"(# Written once by `credence up`, and yours from then on. To move to a SPIRE server, change
-# server_address, server_port and trust_bundle_path, and start `credence run -config` this file.
+      R"(# Written once by `credence up`, and yours from then on; `up` itself tells its agent its own address and
+# port, whatever stands here. To move to a SPIRE server, change server_address, server_port and
+# trust_bundle_path, and start `credence run -config` with this file in the place of `credence up`.
 agent {{
   trust_domain      = "{}"
   server_address    = "127.0.0.1"
