@@ -74,6 +74,7 @@ def test_a_demo_that_is_stopped_leaves_nothing(scratch, number):
     with start(scratch.path) as demo:
         seen = output_until(demo, "2. Two workloads")
         assert len(left_of(folder_in(seen))) >= 3, "credence up and its two children"
+        time.sleep(0.1)  # bash loses what comes between its fork and the command's exec, and has just forked
         os.killpg(demo.pid, number)  # as the terminal does it
         seen += demo.communicate(timeout=20)[0]
     assert demo.returncode == 128 + number, seen
