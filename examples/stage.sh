@@ -18,6 +18,8 @@ chmod 755 "$DEMO"
 mkdir "$DEMO/bin" "$DEMO/home"
 PIDS=()
 DAEMON=
+# Where the last words go, also when a signal comes while a function runs with its output put elsewhere.
+exec {LAST_WORDS}>&2
 # Set by demo.sh: NAME=VALUE for each command that is shown.
 ENVIRONMENT=()
 
@@ -31,8 +33,8 @@ finish() {
   fi
   case $status in
     0) printf '\nAll answers were as they should be; nothing is left running.\n' ;;
-    129 | 130 | 141 | 143) printf '\nStopped; nothing is left running.\n' >&2 ;;
-    *) printf '\nThe demo failed; the logs are in %s\n' "$DEMO" >&2 ;;
+    129 | 130 | 141 | 143) printf '\nStopped; nothing is left running.\n' >&"$LAST_WORDS" ;;
+    *) printf '\nThe demo failed; the logs are in %s\n' "$DEMO" >&"$LAST_WORDS" ;;
   esac
   case $status in 0 | 129 | 130 | 141 | 143) rm -rf "$DEMO" ;; esac
   exit "$status"
@@ -92,7 +94,7 @@ daemon() {
   local user=$2
   DAEMON=$1
   shift 2
-  setpriv --reuid="$user" --regid="$user" --clear-groups --pdeathsig KILL -- "$@" >"$DEMO/$DAEMON.log" 2>&1 </dev/null &
+  setpriv --reuid="$user" --regid="$user" --clear-groups --pdeathsig KILL -- "$@" >"$DEMO/$DAEMON.log" 2>&1 </dev/null {LAST_WORDS}>&- &
   PIDS+=($!)
 }
 
