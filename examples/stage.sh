@@ -94,7 +94,8 @@ daemon() {
   local user=$2
   DAEMON=$1
   shift 2
-  setpriv --reuid="$user" --regid="$user" --clear-groups --pdeathsig KILL -- "$@" >"$DEMO/$DAEMON.log" 2>&1 </dev/null {LAST_WORDS}>&- &
+  # In a session of its own: Ctrl-C is for the demo, which then ends it.
+  setsid setpriv --reuid="$user" --regid="$user" --clear-groups --pdeathsig KILL -- "$@" >"$DEMO/$DAEMON.log" 2>&1 </dev/null {LAST_WORDS}>&- &
   PIDS+=($!)
 }
 
