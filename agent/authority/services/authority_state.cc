@@ -355,7 +355,7 @@ Task<void> AuthorityState::ForgetExpired() {
       co_await Sleep(kForgetInterval);
     } else {
       // The version that this task's own write made is no news.
-      co_await queued_.Changed(std::max(seen + 1, queued_.version()));
+      co_await queued_.Changed(seen + 1);
     }
   }
 }

@@ -292,16 +292,29 @@ TEST_F(FederationApiTest, RefreshFetchesNowAndSaysWhyItCouldNot) {
 }
 
 TEST_F(FederationApiTest, FED_3_ABundleThatAnOperatorSetMeanwhileStaysIfItIsNewer) {
-  EXPECT_EQ(Create(WebRelationship("b.test", kNobody)), "OK: OK");
-  EXPECT_THAT(Write(PlanToKeepBundle(BundleOfB(5), 1)), IsOk());
-  EXPECT_THAT(Write(PlanToKeepBundle(BundleOfB(4), 2)), IsOk());
+  const FederationRelationship wanted = WebRelationship("b.test", kNobody);
+  const ForeignBundleEndpoint endpoint = ParseFederationRelationship(wanted).value();
+  EXPECT_EQ(Create(wanted), "OK: OK");
+  EXPECT_THAT(Write(PlanToKeepBundle(endpoint, BundleOfB(5), 1)), IsOk());
+  EXPECT_THAT(Write(PlanToKeepBundle(endpoint, BundleOfB(4), 2)), IsOk());
   EXPECT_EQ(Stored("b.test").trust_domain_bundle().sequence_number(), 5U);
   EXPECT_EQ(state_->tables().federation.at("b.test").fetched_at(), 1);
-  EXPECT_THAT(Write(PlanToKeepBundle(BundleOfB(6), 3)), IsOk());
+  EXPECT_THAT(Write(PlanToKeepBundle(endpoint, BundleOfB(6), 3)), IsOk());
   EXPECT_EQ(Stored("b.test").trust_domain_bundle().sequence_number(), 6U);
   EXPECT_EQ(Delete("b.test"), "OK: OK");
-  EXPECT_THAT(Write(PlanToKeepBundle(BundleOfB(7), 4)), FailsWithCode(Code::kAborted));
+  EXPECT_THAT(Write(PlanToKeepBundle(endpoint, BundleOfB(7), 4)), FailsWithCode(Code::kAborted));
   EXPECT_TRUE(state_->tables().federation.empty());
+}
+
+TEST_F(FederationApiTest, WhatAFormerEndpointGaveIsNotKept) {
+  const FederationRelationship former = WebRelationship("b.test", kNobody);
+  FederationRelationship now = former;
+  now.mutable_https_spiffe()->set_endpoint_spiffe_id("spiffe://b.test/server");
+  EXPECT_EQ(Create(former), "OK: OK");
+  EXPECT_EQ(Update(now), "OK: OK");
+  EXPECT_THAT(Write(PlanToKeepBundle(ParseFederationRelationship(former).value(), BundleOfB(5), 1)),
+              FailsWith(Code::kAborted, HasSubstr("the bundle endpoint of b.test was changed")));
+  EXPECT_FALSE(Stored("b.test").has_trust_domain_bundle());
 }
 
 TEST_F(FederationApiTest, BundlesThatAreSetByHandAreNoRelationships) {

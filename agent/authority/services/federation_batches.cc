@@ -256,14 +256,22 @@ AuthorityState::Planner PlanToDeleteRelationships(std::shared_ptr<DeleteRelation
   };
 }
 
-AuthorityState::Planner PlanToKeepBundle(Bundle bundle, std::int64_t now) {
-  return [bundle = std::move(bundle), now](const AuthorityTables& tables) -> Result<Plan> {
+AuthorityState::Planner PlanToKeepBundle(ForeignBundleEndpoint endpoint,
+                                         Bundle bundle,
+                                         std::int64_t now) {
+  return [endpoint = std::move(endpoint), bundle = std::move(bundle), now](
+             const AuthorityTables& tables) -> Result<Plan> {
     const std::string& name = bundle.trust_domain();
     const auto found = tables.federation.find(name);
     if (found == tables.federation.end() || !IsRelationship(found->second)) {
       return Error(Code::kAborted, fmt::format("the federation with {} has ended meanwhile", name));
     }
     const FederationRelationship& relationship = found->second.relationship();
+    const auto current = ParseFederationRelationship(relationship);
+    if (!current.ok() || *current != endpoint) {
+      return Error(Code::kAborted,
+                   fmt::format("the bundle endpoint of {} was changed meanwhile", name));
+    }
     const Bundle* held =
         relationship.has_trust_domain_bundle() ? &relationship.trust_domain_bundle() : nullptr;
     if (JudgeBundle(held, bundle) != BundleVerdict::kNewer) {

@@ -44,9 +44,11 @@ AuthorityState::Planner PlanToUpdateRelationships(std::shared_ptr<UpdateRelation
 /// trust domain, not even one whose bundle has not come yet.
 AuthorityState::Planner PlanToDeleteRelationships(std::shared_ptr<DeleteRelationshipsBatch> batch);
 
-/// Keeps what a bundle endpoint gave, unless a newer bundle is held by now. Errors: kAborted when
-/// the relationship has ended meanwhile.
-AuthorityState::Planner PlanToKeepBundle(spire::api::types::Bundle bundle, std::int64_t now);
+/// Keeps what `endpoint` gave, unless a newer bundle is held by now. Errors: kAborted when the
+/// relationship has ended or has another endpoint meanwhile.
+AuthorityState::Planner PlanToKeepBundle(ForeignBundleEndpoint endpoint,
+                                         spire::api::types::Bundle bundle,
+                                         std::int64_t now);
 
 /// nullptr if there is no relationship with it.
 const spire::api::types::FederationRelationship* FindRelationship(const AuthorityTables& tables,

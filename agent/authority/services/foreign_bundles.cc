@@ -21,8 +21,8 @@ ForeignBundles::ForeignBundles(asio::any_io_executor executor,
           clock,
           std::move(options),
           [this](const TrustDomain& trust_domain) { return Find(trust_domain); },
-          [this](const TrustDomain& /*trust_domain*/, Bundle bundle) {
-            return Store(std::move(bundle));
+          [this](ForeignBundleEndpoint endpoint, Bundle bundle) {
+            return Store(std::move(endpoint), std::move(bundle));
           }) {}
 
 void ForeignBundles::Start() {
@@ -79,8 +79,9 @@ std::optional<Bundle> ForeignBundles::Find(const TrustDomain& trust_domain) cons
   return found->second.relationship().trust_domain_bundle();
 }
 
-Task<Result<void>> ForeignBundles::Store(Bundle bundle) {
-  return state_.Write(PlanToKeepBundle(std::move(bundle), ToUnixSeconds(clock_.Now())));
+Task<Result<void>> ForeignBundles::Store(ForeignBundleEndpoint endpoint, Bundle bundle) {
+  return state_.Write(
+      PlanToKeepBundle(std::move(endpoint), std::move(bundle), ToUnixSeconds(clock_.Now())));
 }
 
 }  // namespace credence

@@ -35,7 +35,7 @@ class ForeignBundles {
 
  private:
   std::optional<spire::api::types::Bundle> Find(const TrustDomain& trust_domain) const;
-  Task<Result<void>> Store(spire::api::types::Bundle bundle);
+  Task<Result<void>> Store(ForeignBundleEndpoint endpoint, spire::api::types::Bundle bundle);
 
   AuthorityState& state_;
   const Clock& clock_;

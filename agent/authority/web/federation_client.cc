@@ -136,7 +136,7 @@ Task<Result<BundleVerdict>> FederationClient::Poll(ForeignBundleEndpoint endpoin
   const auto held = find_(endpoint.trust_domain);
   const BundleVerdict verdict = JudgeBundle(held ? &*held : nullptr, *fetched);
   if (verdict == BundleVerdict::kNewer) {
-    auto stored = co_await store_(endpoint.trust_domain, *std::move(fetched));
+    auto stored = co_await store_(endpoint, *std::move(fetched));
     if (!stored.ok()) {
       co_return std::move(stored).error().Wrap("store the bundle");
     }

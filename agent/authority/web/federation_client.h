@@ -36,10 +36,11 @@ struct FederationOptions {
 /// The newest bundle of a trust domain, our own one too; nullopt where none is known.
 using FindBundle =
     std::function<std::optional<spire::api::types::Bundle>(const TrustDomain& trust_domain)>;
-/// Keeps a foreign bundle, so that FindBundle gives it from then on and after a restart. Its
-/// trust_domain is that name. A relationship that has ended meanwhile is the callee's to notice.
-using StoreBundle =
-    std::function<Task<Result<void>>(TrustDomain trust_domain, spire::api::types::Bundle bundle)>;
+/// Keeps a bundle that `endpoint` gave, so that FindBundle gives it from then on and after a
+/// restart. Its trust_domain is that of `endpoint`. A relationship that has ended or has another
+/// endpoint meanwhile is the callee's to notice.
+using StoreBundle = std::function<Task<Result<void>>(ForeignBundleEndpoint endpoint,
+                                                     spire::api::types::Bundle bundle)>;
 
 /// Fetches the bundles of foreign trust domains: each at once, then at its refresh hint, with one
 /// result for everybody. A failure leaves the held bundle in place and waits for the next turn.

@@ -64,8 +64,8 @@ class FederationClientTest : public testing::Test {
         clock_,
         options,
         [this](const TrustDomain& name) { return Find(name); },
-        [this](TrustDomain name, Bundle bundle) {
-          return KeepResult(Store(name, std::move(bundle)));
+        [this](ForeignBundleEndpoint endpoint, Bundle bundle) {
+          return KeepResult(Store(endpoint.trust_domain, std::move(bundle)));
         });
   }
   ~FederationClientTest() override {
