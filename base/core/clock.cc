@@ -56,6 +56,40 @@ std::string Format(const Fields& fields, bool with_millis) {
   return text + "Z";
 }
 
+/// `whole` and `part` of `parts` equal ones: "1.25" is 1 and 25 of 100. Nothing is negative.
+struct DecimalNumber {
+  std::int64_t whole = 0;
+  std::int64_t part = 0;
+  std::int64_t parts = 1;
+};
+
+/// Takes "30" or "1.5" from the front of `text`; nullopt where there is none.
+std::optional<DecimalNumber> TakeNumber(std::string_view& text) {
+  constexpr std::ptrdiff_t kMostDecimals = 9;
+  const auto take = [&text](std::int64_t& number) {
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const std::ptrdiff_t digits = end - text.data();
+    const bool good = code == std::errc{} && text.front() != '-';
+    text.remove_prefix(static_cast<std::size_t>(digits));
+    return good ? digits : 0;
+  };
+  DecimalNumber number;
+  if (take(number.whole) == 0) {
+    return std::nullopt;
+  }
+  if (text.starts_with('.')) {
+    text.remove_prefix(1);
+    const std::ptrdiff_t decimals = take(number.part);
+    if (decimals == 0 || decimals > kMostDecimals) {
+      return std::nullopt;
+    }
+    for (std::ptrdiff_t i = 0; i < decimals; ++i) {
+      number.parts *= 10;
+    }
+  }
+  return number;
+}
+
 std::optional<std::chrono::milliseconds> Unit(std::string_view unit) {
   using std::chrono::milliseconds;
   if (unit == "ms") {
@@ -147,18 +181,14 @@ Result<std::chrono::milliseconds> ParseDuration(std::string_view text) {
     return error;
   }
   while (!rest.empty()) {
-    std::int64_t number = 0;
-    const auto [end, code] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
-    if (code != std::errc{} || number < 0 || rest.front() == '-') {
-      return error;
-    }
-    rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
+    const auto number = TakeNumber(rest);
     const std::size_t unit_size = std::min(rest.find_first_of("0123456789"), rest.size());
     const auto unit = Unit(rest.substr(0, unit_size));
-    if (!unit || number > kMaxDurationMs / unit->count()) {
+    if (!number || !unit || number->whole > kMaxDurationMs / unit->count() ||
+        number->part * unit->count() % number->parts != 0) {
       return error;
     }
-    total += number * unit->count();
+    total += number->whole * unit->count() + number->part * unit->count() / number->parts;
     rest.remove_prefix(unit_size);
     if (total > kMaxDurationMs) {
       return error;

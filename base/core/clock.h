@@ -55,7 +55,7 @@ std::string FormatRfc3339Millis(WallTime time);
 /// Errors: kInvalidArgument.
 Result<WallTime> ParseTime(std::string_view text);
 
-/// Reads "250ms", "30s", "10m", "2h", "1h30m" (Go's duration text without fractions). Never
+/// Reads "250ms", "30s", "10m", "1.5h", "1h30m" (Go's duration text in milliseconds). Never
 /// negative, at most ten years. Errors: kInvalidArgument.
 Result<std::chrono::milliseconds> ParseDuration(std::string_view text);
 /// The shortest such text: "1h30m", "250ms", "0s".

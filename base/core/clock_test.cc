@@ -91,6 +91,10 @@ TEST(ParseDurationTest, ReadsGoStyleTexts) {
   EXPECT_THAT(ParseDuration("1h30m"), IsOkAndHolds(minutes(90)));
   EXPECT_THAT(ParseDuration("0s"), IsOkAndHolds(milliseconds(0)));
   EXPECT_THAT(ParseDuration("1m1ms"), IsOkAndHolds(minutes(1) + milliseconds(1)));
+  EXPECT_THAT(ParseDuration("1.5h"), IsOkAndHolds(minutes(90)));
+  EXPECT_THAT(ParseDuration("0.250s"), IsOkAndHolds(milliseconds(250)));
+  EXPECT_THAT(ParseDuration("0.5h0.5m"), IsOkAndHolds(minutes(30) + seconds(30)));
+  EXPECT_THAT(ParseDuration("0.000000000h"), IsOkAndHolds(milliseconds(0)));
 }
 
 TEST(ParseDurationTest, RefusesEverythingElse) {
@@ -99,7 +103,14 @@ TEST(ParseDurationTest, RefusesEverythingElse) {
                           "s",
                           "-5s",
                           "+5s",
-                          "1.5h",
+                          "1.h",
+                          ".5h",
+                          "1.-5h",
+                          "1.5.5h",
+                          "1.5",
+                          "0.5ms",
+                          "0.0001s",
+                          "0.0000000000h",
                           "5S",
                           "5 s",
                           " 5s",
