@@ -16,7 +16,10 @@ Result<void> CheckSecurityHeader(const h2::ServerCall& call) {
   return Ok();
 }
 
-Error AttestationError(const Error& error) {
+Error AttestationError(h2::ServerCall& call, const Error& error) {
+  if (error.code() == Code::kUnauthenticated) {
+    call.AskToReconnect();
+  }
   return Error(Code::kUnavailable, "could not attest the caller: " + error.message());
 }
 

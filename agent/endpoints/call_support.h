@@ -15,7 +15,8 @@ using h2::Serialize;
 Result<void> CheckSecurityHeader(const h2::ServerCall& call);
 
 /// What a workload is told when it could not be attested: UNAVAILABLE, since connecting again may
-/// help.
-Error AttestationError(const Error& error);
+/// help. A process that has changed since it connected (it has dropped its privileges, say) is
+/// asked to reconnect, which most clients do by themselves.
+Error AttestationError(h2::ServerCall& call, const Error& error);
 
 }  // namespace credence

@@ -137,9 +137,12 @@ Result<void> CredentialApi::CheckSynced() const {
 }
 
 std::vector<HeldIdentity> CredentialApi::IdentitiesOf(const SelectorSet& selectors) const {
+  const std::vector<SharedEntry> entries = identities_.store().Match(selectors);
   std::vector<HeldIdentity> held;
-  for (const SharedEntry& entry : identities_.store().Match(selectors)) {
-    held.push_back(HeldIdentity{entry->spiffe_id, entry->id});
+  for (const SharedEntry& entry : entries) {
+    if (!HasOlderTwin(entry, entries)) {
+      held.push_back(HeldIdentity{entry->spiffe_id, entry->id});
+    }
   }
   return held;
 }
@@ -162,7 +165,7 @@ Task<h2::UnaryReply> CredentialApi::GetCredential(std::shared_ptr<h2::ServerCall
                                    call->deadline().Earlier(Deadline::After(kAttestTimeout)),
                                    AttestDetail::kProcess);
   if (!attested.ok()) {
-    co_return AttestationError(attested.error());
+    co_return AttestationError(*call, attested.error());
   }
   if (auto synced = CheckSynced(); !synced.ok()) {
     co_return synced.error();
@@ -193,7 +196,7 @@ Task<h2::UnaryReply> CredentialApi::ListDestinations(std::shared_ptr<h2::ServerC
   auto attested = co_await attestation_.Attest(
       call->caller(), call->deadline().Earlier(Deadline::After(kAttestTimeout)));
   if (!attested.ok()) {
-    co_return AttestationError(attested.error());
+    co_return AttestationError(*call, attested.error());
   }
   if (auto synced = CheckSynced(); !synced.ok()) {
     co_return synced.error();
@@ -239,7 +242,7 @@ Task<h2::UnaryReply> CredentialApi::CheckDestination(std::shared_ptr<h2::ServerC
   auto attested = co_await attestation_.Attest(
       call->caller(), call->deadline().Earlier(Deadline::After(kAttestTimeout)));
   if (!attested.ok()) {
-    co_return AttestationError(attested.error());
+    co_return AttestationError(*call, attested.error());
   }
   if (auto synced = CheckSynced(); !synced.ok()) {
     co_return synced.error();

@@ -70,9 +70,13 @@ class InteropTest : public ServerTest {
     return done && ok;
   }
 
-  grpc::Status Unary(const std::string& method, std::string_view request, std::string* reply) {
+  grpc::Status Unary(const std::string& method,
+                     std::string_view request,
+                     std::string* reply,
+                     grpc::ClientContext* context = nullptr) {
     const grpc::ByteBuffer message = ToBuffer(request);
-    auto call = stub_->PrepareUnaryCall(&context_, method, message, &queue_);
+    auto call =
+        stub_->PrepareUnaryCall(context == nullptr ? &context_ : context, method, message, &queue_);
     call->StartCall();
     grpc::ByteBuffer answer;
     grpc::Status status;
@@ -130,6 +134,17 @@ TEST_F(InteropTest, DeflateRequestIsUnimplemented) {
   std::string reply;
   EXPECT_EQ(Unary("/t/Echo", std::string(2000, 'z'), &reply).error_code(),
             grpc::StatusCode::UNIMPLEMENTED);
+}
+
+TEST_F(InteropTest, AClientThatIsAskedToReconnectsForItsNextCall) {
+  std::string reply;
+  EXPECT_EQ(Unary("/t/Stale", "x", &reply).error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(server_->stats().accepted, 1U);
+  grpc::ClientContext next;
+  EXPECT_TRUE(Unary("/t/Echo", "hello", &reply, &next).ok());
+  EXPECT_EQ(reply, "hello");
+  EXPECT_EQ(server_->stats().accepted, 2U);
+  EXPECT_TRUE(RunUntil([&] { return server_->stats().connections == 1; }));
 }
 
 TEST_F(InteropTest, UnknownMethod) {

@@ -50,6 +50,12 @@ Error CannotListen(const std::string& address, std::uint16_t port) {
   return Error(code, fmt::format("listen on {} port {}: {}", address, port, ErrnoText(errno)));
 }
 
+TcpClient ClientAt(in_addr v4) {
+  std::array<char, INET_ADDRSTRLEN> text{};
+  inet_ntop(AF_INET, &v4, text.data(), text.size());
+  return {.address = text.data(), .party = v4.s_addr};
+}
+
 }  // namespace
 
 Result<TcpListener> ListenTcp(const std::string& address, std::uint16_t port) {
@@ -79,24 +85,20 @@ TcpClient ClientOf(int socket) {
   if (getpeername(socket, address.generic(), &address.size) != 0) {
     return {};
   }
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  TcpClient client;
   if (address.storage.ss_family == AF_INET) {
-    inet_ntop(AF_INET, &address.v4()->sin_addr, text.data(), text.size());
-    client.party = address.v4()->sin_addr.s_addr;
-  } else {
-    inet_ntop(AF_INET6, &address.v6()->sin6_addr, text.data(), text.size());
-    const in6_addr& v6 = address.v6()->sin6_addr;
-    if (IN6_IS_ADDR_V4MAPPED(&v6)) {
-      constexpr std::size_t kPrefix = 12;
-      in_addr v4{};
-      std::memcpy(&v4, &v6.s6_addr[kPrefix], sizeof v4);
-      client.party = v4.s_addr;
-    } else {
-      std::memcpy(&client.party, &v6, sizeof client.party);
-    }
+    return ClientAt(address.v4()->sin_addr);
   }
-  client.address = text.data();
+  const in6_addr& v6 = address.v6()->sin6_addr;
+  if (IN6_IS_ADDR_V4MAPPED(&v6)) {
+    constexpr std::size_t kPrefix = 12;
+    in_addr v4{};
+    std::memcpy(&v4, &v6.s6_addr[kPrefix], sizeof v4);
+    return ClientAt(v4);
+  }
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  inet_ntop(AF_INET6, &v6, text.data(), text.size());
+  TcpClient client{.address = text.data()};
+  std::memcpy(&client.party, &v6, sizeof client.party);
   return client;
 }
 

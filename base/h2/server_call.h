@@ -65,6 +65,10 @@ class ServerCall {
   /// writer at a time; a Read may run beside it. Errors: kCancelled if the call has ended.
   virtual Task<Result<void>> Write(SharedSecret message) = 0;
 
+  /// Has the client make its next calls on another connection (GOAWAY): it will never be served
+  /// better on this one. Calls that are open go on.
+  virtual void AskToReconnect() {}
+
  protected:
   ServerCall() = default;
 };

@@ -80,6 +80,20 @@ TEST_F(ServerTest, StopCutsWhatIsNotDoneAtTheDeadline) {
   EXPECT_EQ(client.answer(id).grpc_status(), "14");
 }
 
+TEST_F(ServerTest, AskingToReconnectLeavesOpenCallsAloneAndTakesNoNewOnes) {
+  Start();
+  TestClient& client = Connect();
+  const auto chat = client.Call("/t/Chat", FrameMessage("one"), Half::kOpen);
+  ASSERT_TRUE(RunUntil([&] { return client.answer(chat).Messages().size() == 1; }));
+  const auto stale = client.Call("/t/Stale", FrameMessage("x"));
+  EXPECT_EQ(StatusOf(client, stale), "14");
+  EXPECT_THAT(client.goaways(), ElementsAre(Pair(kNoError, stale)));
+  client.Send(chat, FrameMessage("two"), Half::kEnded);
+  EXPECT_EQ(StatusOf(client, chat), "0");
+  EXPECT_THAT(client.answer(chat).Messages(), ElementsAre("one", "two"));
+  EXPECT_TRUE(RunUntil([&] { return client.hung_up(); }));
+}
+
 TEST_F(ServerTest, StopTwiceAndStopWithoutListenAreFine) {
   Start();
   StopServer();

@@ -181,6 +181,12 @@ Task<Result<void>> Stream::Write(SharedSecret message) {
   co_return Ok();
 }
 
+void Stream::AskToReconnect() {
+  if (session_ != nullptr) {
+    session_->RefuseNewCalls();
+  }
+}
+
 std::size_t Stream::Sendable(std::size_t most) const {
   return std::min(most, unsent_);
 }

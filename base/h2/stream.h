@@ -55,6 +55,7 @@ class Stream final : public ServerCall, public std::enable_shared_from_this<Stre
   Deadline deadline() const override { return deadline_; }
   Task<Result<std::optional<std::string>>> Read() override;
   Task<Result<void>> Write(SharedSecret message) override;
+  void AskToReconnect() override;
 
   /// For the session, while it parses or sends: none of these ends a stream or runs a handler's
   /// code.

@@ -125,3 +125,13 @@ def test_WE_14_connection_that_a_child_of_another_user_inherited_keeps_its_calle
 def test_WE_14_process_that_changed_its_user_is_served_as_neither(agent, scratch, protos):
     with HandedOver(scratch, agent.socket, connector=ALICE, user=BOB, fork=False) as handed, Caller(handed.front, NOBODY) as caller:
         assert refusal(caller, "FetchX509SVID").code in ("UNAVAILABLE", "UNAUTHENTICATED")
+
+
+def test_WE_14_process_that_changed_its_user_is_asked_to_reconnect_and_then_served_as_the_new_one(agent, protos):
+    """As a daemon does that drops its privileges; its gRPC client reconnects by itself."""
+    with Caller(agent.socket, 0) as caller:
+        assert refusal(caller, "FetchX509SVID", metadata=[]).code == "INVALID_ARGUMENT"
+        caller.become(ALICE)
+        assert refusal(caller, "FetchX509SVID").code == "UNAVAILABLE"
+        answer = caller.open(SERVICE + "FetchX509SVID", answer_type=protos.workload.X509SVIDResponse).next()
+        assert [svid.spiffe_id for svid in answer.svids] == ["spiffe://example.org/alice"]

@@ -33,6 +33,11 @@ Task<UnaryReply> Echo(std::shared_ptr<ServerCall> /*call*/, std::string request)
   co_return ShareText(request);
 }
 
+Task<UnaryReply> Stale(std::shared_ptr<ServerCall> call, std::string /*request*/) {
+  call->AskToReconnect();
+  co_return Status{Code::kUnavailable, "stale", ""};
+}
+
 Task<UnaryReply> Stuck(int* begun, int* cancelled) {
   ++*begun;
   const CountOnExit count(*cancelled);
@@ -105,6 +110,7 @@ Server& ServerTest::Start(ServerOptions options) {
   server_->HandleUnary("/t/Stuck", [this](std::shared_ptr<ServerCall>, std::string) {
     return Stuck(&stuck_, &cancelled_);
   });
+  server_->HandleUnary("/t/Stale", Stale);
   server_->Handle("/t/Chat", Chat);
   server_->Handle("/t/Flow", [this](std::shared_ptr<ServerCall> call) {
     return Flow(std::move(call), &flow_written_);

@@ -18,8 +18,9 @@ SharedSecret ShareText(std::string_view text);
 
 /// A server with a few handlers on a socket in a private folder, and clients on the same thread.
 ///   /t/Echo: unary, "stop:..." fails with kFailedPrecondition and that text.  /t/Stuck: unary,
-///   never answers. /t/Chat: answers each message with itself.  /t/Flow: sends 64 KiB messages for
-///   ever. /t/Hold: sends "held" and waits for ever.
+///   never answers. /t/Stale: unary, fails and asks to reconnect. /t/Chat: answers each message
+///   with itself.  /t/Flow: sends 64 KiB messages for ever. /t/Hold: sends "held" and waits for
+///   ever.
 class ServerTest : public ::testing::Test {
  public:
   ~ServerTest() override;

@@ -59,6 +59,11 @@ class Caller:
     def cancel_all(self):
         self._ask(op="cancel_all")
 
+    def become(self, uid):
+        """A caller of root becomes another user; its connection stays."""
+        self._ask(op="become", uid=uid)
+        self.uid = uid
+
     def _ask(self, **command):
         self.child.stdin.write(json.dumps(command) + "\n")
         self.child.stdin.flush()
@@ -119,10 +124,14 @@ class Worker:
         # Connects at the first call, so as the other user.
         self.channel = grpc.insecure_channel(f"unix:{socket}", options=[("grpc.max_receive_message_length", 64 << 20)])
         if uid != 0:
-            os.setgroups([])
-            os.setresgid(uid, uid, uid)
-            os.setresuid(uid, uid, uid)
+            self.become({"uid": uid})
         self.streams = {}
+
+    def become(self, c):
+        os.setgroups([])
+        os.setresgid(c["uid"], c["uid"], c["uid"])
+        os.setresuid(c["uid"], c["uid"], c["uid"])
+        return {"ok": ""}
 
     def failure(self, error):
         details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
