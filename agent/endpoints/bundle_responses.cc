@@ -59,8 +59,11 @@ void BundleResponses::DropUnused() {
 Result<SharedSecret> BuildX509Bundles(const BundleSet& visible) {
   spiffe::workload::X509BundlesResponse response;
   for (const auto& [name, bundle] : visible) {
-    (*response.mutable_bundles())[bundle->trust_domain.IdString()] =
-        ConcatenatedX509Authorities(*bundle);
+    // Clients refuse the whole message for an empty value.
+    if (!bundle->x509_authorities.empty()) {
+      (*response.mutable_bundles())[bundle->trust_domain.IdString()] =
+          ConcatenatedX509Authorities(*bundle);
+    }
   }
   return Serialize(response);
 }

@@ -89,5 +89,16 @@ TEST_F(BundleResponsesTest, EqualBundlesGiveEqualBytes) {
   }
 }
 
+TEST_F(BundleResponsesTest, ADomainWithoutX509AuthoritiesIsNotAmongTheX509Bundles) {
+  const auto jwt_only = std::make_shared<const TrustBundle>(
+      TrustBundle{.trust_domain = TrustDomain::Parse("jwt.org").value(),
+                  .jwt_authorities = {{.key_id = "k1", .public_key = "spki"}}});
+  const SharedSecret message = BuildX509Bundles(SetOf({own_, jwt_only})).value();
+  spiffe::workload::X509BundlesResponse response;
+  ASSERT_TRUE(response.ParseFromArray(message->data(), static_cast<int>(message->size())));
+  EXPECT_EQ(response.bundles().size(), 1U);
+  EXPECT_TRUE(response.bundles().contains("spiffe://example.org"));
+}
+
 }  // namespace
 }  // namespace credence

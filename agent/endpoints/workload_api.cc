@@ -96,7 +96,7 @@ Task<Result<WorkloadApi::Identified>> WorkloadApi::Identify(std::shared_ptr<h2::
   auto attested = co_await attestation_.Attest(call->caller(),
                                                deadline.Earlier(Deadline::After(kAttestTimeout)));
   if (!attested.ok()) {
-    co_return AttestationError(attested.error());
+    co_return AttestationError(*call, attested.error());
   }
   if (!identities_.store().synced()) {
     co_return Error(Code::kUnavailable, "this agent has no identities yet: " + not_ready_());
@@ -136,7 +136,8 @@ Task<h2::Status> WorkloadApi::FollowChanges(std::shared_ptr<h2::ServerCall> call
           Code::kUnavailable, "the process that opened the connection has ended", ""};
     }
     hold = identities_.Want(identified->entries);
-    auto message = snapshot(identified->entries);
+    using Missing = X509Responses::Missing;
+    auto message = snapshot(identified->entries, sent ? Missing::kLeftOut : Missing::kAwaited);
     if (!message.ok()) {
       co_return h2::Status{Code::kUnavailable, message.error().message(), ""};
     }
@@ -161,8 +162,8 @@ Task<h2::Status> WorkloadApi::FollowChanges(std::shared_ptr<h2::ServerCall> call
 }
 
 Task<h2::Status> WorkloadApi::FetchX509Svid(std::shared_ptr<h2::ServerCall> call) {
-  Snapshot snapshot = [this](const std::vector<SharedEntry>& entries) {
-    return x509_responses_.For(entries);
+  Snapshot snapshot = [this](const auto& entries, X509Responses::Missing missing) {
+    return x509_responses_.For(entries, missing);
   };
   co_return co_await FollowChanges(std::move(call), std::move(snapshot), WithoutIdentity::kRefused);
 }
@@ -170,7 +171,7 @@ Task<h2::Status> WorkloadApi::FetchX509Svid(std::shared_ptr<h2::ServerCall> call
 Task<h2::Status> WorkloadApi::FetchX509Bundles(std::shared_ptr<h2::ServerCall> call) {
   const WithoutIdentity mode = options_.allow_unauthenticated_verifiers ? WithoutIdentity::kServed
                                                                         : WithoutIdentity::kRefused;
-  Snapshot snapshot = [this](const std::vector<SharedEntry>& entries) {
+  Snapshot snapshot = [this](const auto& entries, X509Responses::Missing /*missing*/) {
     return x509_bundles_.For(VisibleBundles(entries));
   };
   co_return co_await FollowChanges(std::move(call), std::move(snapshot), mode);
@@ -179,7 +180,7 @@ Task<h2::Status> WorkloadApi::FetchX509Bundles(std::shared_ptr<h2::ServerCall> c
 Task<h2::Status> WorkloadApi::FetchJwtBundles(std::shared_ptr<h2::ServerCall> call) {
   const WithoutIdentity mode = options_.allow_unauthenticated_verifiers ? WithoutIdentity::kServed
                                                                         : WithoutIdentity::kRefused;
-  Snapshot snapshot = [this](const std::vector<SharedEntry>& entries) {
+  Snapshot snapshot = [this](const auto& entries, X509Responses::Missing /*missing*/) {
     return jwt_bundles_.For(VisibleBundles(entries));
   };
   co_return co_await FollowChanges(std::move(call), std::move(snapshot), mode);
@@ -227,17 +228,19 @@ Task<h2::UnaryReply> WorkloadApi::FetchJwtSvid(std::shared_ptr<h2::ServerCall> c
   if (!identified.ok()) {
     co_return identified.error();
   }
-  if (wanted) {
-    std::erase_if(identified->entries,
-                  [&](const SharedEntry& entry) { return entry->spiffe_id != *wanted; });
+  std::vector<SharedEntry> listed;
+  for (const SharedEntry& entry : identified->entries) {
+    if ((!wanted || entry->spiffe_id == *wanted) && !HasOlderTwin(entry, identified->entries)) {
+      listed.push_back(entry);
+    }
   }
-  if (identified->entries.empty()) {
+  if (listed.empty()) {
     co_return Error(Code::kPermissionDenied, std::string(kNoIdentity));
   }
   const std::vector<std::string> audience(request.audience().begin(), request.audience().end());
   spiffe::workload::JWTSVIDResponse response;
   const WipedTokens wiped(response);
-  for (const SharedEntry& entry : identified->entries) {
+  for (const SharedEntry& entry : listed) {
     auto svid = co_await identities_.GetJwtSvid(entry, audience, deadline);
     if (!svid.ok()) {
       co_return Error(Code::kUnavailable, "could not get a JWT-SVID: " + svid.error().message());

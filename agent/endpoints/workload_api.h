@@ -54,7 +54,8 @@ class WorkloadApi {
     std::vector<SharedEntry> entries;
   };
   /// Builds what a stream sends for the entries its caller has now; null for "not yet".
-  using Snapshot = std::function<Result<SharedSecret>(const std::vector<SharedEntry>&)>;
+  using Snapshot =
+      std::function<Result<SharedSecret>(const std::vector<SharedEntry>&, X509Responses::Missing)>;
   enum class WithoutIdentity { kRefused, kServed };
 
   Task<Result<Identified>> Identify(std::shared_ptr<h2::ServerCall> call, Deadline deadline);

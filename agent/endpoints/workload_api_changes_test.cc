@@ -144,5 +144,52 @@ TEST_F(WorkloadApiChangesTest, WE_17_AnExpiredSvidIsNotServedAndTheReasonIsSaid)
   EXPECT_FALSE(before.ended->has_value()) << "an open stream waits for the next SVID";
 }
 
+TEST_F(WorkloadApiChangesTest, WA_8_AnEntryThatTheServerRefusesKeepsNoRenewalFromTheOthers) {
+  StartWith({MakeEntry("a", "unix:uid:1")});
+  const Stream stream = Open(&WorkloadApi::FetchX509Svid);
+  ASSERT_TRUE(UntilMessages(stream, 1));
+  server_.refused = "b";
+  server_.entries.insert_or_assign("b", MakeEntry("b", "unix:uid:1"));
+  ASSERT_TRUE(Until([&] { return identities_->store().entries()->contains("b"); }));
+  clock_.Advance(std::chrono::minutes(34));
+  ASSERT_TRUE(UntilMessages(stream, 2));
+  const auto renewed = stream.Last<X509SVIDResponse>();
+  ASSERT_THAT(renewed.svids(), SizeIs(1));
+  EXPECT_EQ(server_.SerialOf(renewed.svids(0).x509_svid()), 2);
+  server_.authorities.push_back(server_.next_ca.certificate());
+  ASSERT_TRUE(UntilMessages(stream, 3)) << "nor a new bundle";
+}
+
+TEST_F(WorkloadApiChangesTest, AnSvidOfAWithdrawnAuthorityIsNotSentAgain) {
+  StartWith({MakeEntry("a", "unix:uid:1")});
+  const Stream stream = Open(&WorkloadApi::FetchX509Svid);
+  ASSERT_TRUE(UntilMessages(stream, 1));
+  server_.refused = "a";
+  server_.authorities = {server_.next_ca.certificate()};
+  ASSERT_TRUE(Until(
+      [&] { return identities_->store().own_bundle()->x509_authorities == server_.authorities; }));
+  RunTask(io_, Sleep(std::chrono::milliseconds(50)));
+  EXPECT_EQ(stream.messages(), 1U) << "the new bundle does not vouch for it";
+  const Stream late = Open(&WorkloadApi::FetchX509Svid);
+  RunTask(io_, Sleep(std::chrono::milliseconds(50)));
+  EXPECT_EQ(late.messages(), 0U);
+}
+
+TEST_F(WorkloadApiChangesTest, AnEntryWithARepeatedHintKeepsItsFederatedBundles) {
+  RegistrationEntry old = MakeEntry("a", "unix:uid:1");
+  old.hint = "internal";
+  RegistrationEntry young = MakeFederatedEntry("b", "unix:uid:1");
+  young.hint = "internal";
+  young.created_at = 1;
+  StartWith({old, young});
+  const Stream svids = Open(&WorkloadApi::FetchX509Svid);
+  const Stream bundles = Open(&WorkloadApi::FetchX509Bundles);
+  ASSERT_TRUE(UntilMessages(svids, 1));
+  ASSERT_TRUE(UntilMessages(bundles, 1));
+  EXPECT_THAT(svids.Last<X509SVIDResponse>().svids(), SizeIs(1));
+  EXPECT_THAT(svids.Last<X509SVIDResponse>().federated_bundles(), SizeIs(1));
+  EXPECT_THAT(bundles.Last<X509BundlesResponse>().bundles(), SizeIs(2));
+}
+
 }  // namespace
 }  // namespace credence

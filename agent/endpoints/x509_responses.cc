@@ -20,15 +20,6 @@ std::string Concatenated(const std::vector<std::string>& certificates) {
   return all;
 }
 
-std::string KeyOf(const std::vector<SharedEntry>& entries) {
-  std::string key;
-  for (const SharedEntry& entry : entries) {
-    key += entry->id;
-    key += '\0';
-  }
-  return key;
-}
-
 /// The copies that protobuf holds.
 void WipeKeys(spiffe::workload::X509SVIDResponse& response) {
   for (auto& svid : *response.mutable_svids()) {
@@ -51,25 +42,37 @@ void AddFederatedBundles(const IdentityStore& store,
 
 }  // namespace
 
-Result<SharedSecret> X509Responses::For(const std::vector<SharedEntry>& entries) {
+Result<SharedSecret> X509Responses::For(const std::vector<SharedEntry>& entries, Missing missing) {
   if (version_ != store_.changes().version()) {
     version_ = store_.changes().version();
     built_.clear();
   }
   const WallTime now = clock_.Now();
-  const std::string key = KeyOf(entries);
+  std::string key;
+  std::vector<std::pair<SharedEntry, SharedX509Svid>> ready;
+  for (const SharedEntry& entry : entries) {
+    if (!HasOlderTwin(entry, entries)) {
+      SharedX509Svid held = store_.FindX509(entry->id);
+      if (held && held->svid.chain.not_after > now) {
+        ready.emplace_back(entry, std::move(held));
+        key += '+';
+      } else if (missing == Missing::kAwaited) {
+        return SharedSecret();
+      }
+    }
+    key += entry->id;
+    key += '\0';
+  }
+  if (ready.empty() || !store_.own_bundle()) {
+    return SharedSecret();
+  }
   if (const auto found = built_.find(key);
       found != built_.end() && found->second.valid_until > now) {
     return found->second.message;
   }
   spiffe::workload::X509SVIDResponse response;
   auto valid_until = WallTime::max();
-  for (const SharedEntry& entry : entries) {
-    const SharedX509Svid held = store_.FindX509(entry->id);
-    if (!held || held->svid.chain.not_after <= now || !store_.own_bundle()) {
-      WipeKeys(response);
-      return SharedSecret();
-    }
+  for (const auto& [entry, held] : ready) {
     valid_until = std::min(valid_until, held->svid.chain.not_after);
     auto& svid = *response.add_svids();
     svid.set_spiffe_id(entry->spiffe_id.text());
@@ -77,6 +80,8 @@ Result<SharedSecret> X509Responses::For(const std::vector<SharedEntry>& entries)
     svid.set_x509_svid_key(held->svid.key->data(), held->svid.key->size());
     svid.set_bundle(ConcatenatedX509Authorities(*store_.own_bundle()));
     svid.set_hint(entry->hint);
+  }
+  for (const SharedEntry& entry : entries) {
     AddFederatedBundles(store_, *entry, response);
   }
   auto message = Serialize(response);

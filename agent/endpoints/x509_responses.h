@@ -17,9 +17,17 @@ class X509Responses {
  public:
   X509Responses(IdentityStore& store, const Clock& clock) : store_(store), clock_(clock) {}
 
-  /// The whole state for `entries` (not empty); null while some entry has no valid X509-SVID yet.
+  /// What is done while entries have no valid X509-SVID.
+  enum class Missing {
+    /// Nothing is sent: the first message of a stream is whole.
+    kAwaited,
+    /// The others are served: an entry that the server refuses keeps no renewal from them.
+    kLeftOut,
+  };
+
+  /// The state for `entries`, all that a caller has; null if there is nothing to send.
   /// Errors: kResourceExhausted when it is too large for a message.
-  Result<SharedSecret> For(const std::vector<SharedEntry>& entries);
+  Result<SharedSecret> For(const std::vector<SharedEntry>& entries, Missing missing);
 
  private:
   struct Built {
@@ -32,7 +40,7 @@ class X509Responses {
   const Clock& clock_;
   /// What `built_` was built from; any change empties it.
   std::uint64_t version_ = 0;
-  /// By entry ids.
+  /// By entry ids, and which of them are left out.
   std::map<std::string, Built> built_;
 };
 

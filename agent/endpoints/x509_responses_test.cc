@@ -15,6 +15,7 @@
 namespace credence {
 namespace {
 
+using Missing = X509Responses::Missing;
 using std::chrono::seconds;
 
 class X509ResponsesTest : public testing::Test {
@@ -38,8 +39,8 @@ class X509ResponsesTest : public testing::Test {
         *SpiffeId::Parse("spiffe://example.org/" + id), {id}, clock_.Now(), clock_.Now() + life};
     auto key = std::make_shared<const SecretBytes>(SecretBytes::CopyOf("key"));
     store_.PutX509(id,
-                   std::make_shared<const HeldX509Svid>(
-                       HeldX509Svid{X509Svid{chain, std::move(key)}, 1, chain.not_after}));
+                   std::make_shared<const HeldX509Svid>(HeldX509Svid{
+                       .svid = X509Svid{chain, std::move(key)}, .renew_at = chain.not_after}));
   }
 
   asio::io_context io_;
@@ -50,28 +51,41 @@ class X509ResponsesTest : public testing::Test {
 };
 
 TEST_F(X509ResponsesTest, AnExpiredSvidIsNeverServedNotEvenFromAnEarlierAnswer) {
-  const auto valid = responses_.For(entries_);
+  const auto valid = responses_.For(entries_, Missing::kAwaited);
   ASSERT_THAT(valid, IsOk());
   EXPECT_EQ(ParseAs<spiffe::workload::X509SVIDResponse>(*valid).svids_size(), 2);
   clock_.Advance(seconds(99));
-  const auto again = responses_.For(entries_);
+  const auto again = responses_.For(entries_, Missing::kAwaited);
   ASSERT_THAT(again, IsOk());
   EXPECT_TRUE(*again == *valid) << "the same bytes are shared";
   clock_.Advance(seconds(1));
-  EXPECT_THAT(responses_.For(entries_), IsOkAndHolds(testing::IsNull()));
+  EXPECT_THAT(responses_.For(entries_, Missing::kAwaited), IsOkAndHolds(testing::IsNull()));
   store_.Publish();
-  EXPECT_THAT(responses_.For(entries_), IsOkAndHolds(testing::IsNull()));
+  EXPECT_THAT(responses_.For(entries_, Missing::kAwaited), IsOkAndHolds(testing::IsNull()));
   Hold("a", seconds(100));
   store_.Publish();
-  const auto renewed = responses_.For(entries_);
+  const auto renewed = responses_.For(entries_, Missing::kAwaited);
   ASSERT_THAT(renewed, IsOk());
   EXPECT_TRUE(*renewed != nullptr);
+}
+
+TEST_F(X509ResponsesTest, OnceBegunAnEntryWithoutAnSvidKeepsNothingFromTheOthers) {
+  store_.DropX509("a");
+  store_.Publish();
+  EXPECT_THAT(responses_.For(entries_, Missing::kAwaited), IsOkAndHolds(testing::IsNull()));
+  const auto rest = responses_.For(entries_, Missing::kLeftOut);
+  ASSERT_THAT(rest, IsOkAndHolds(testing::NotNull()));
+  const auto response = ParseAs<spiffe::workload::X509SVIDResponse>(*rest);
+  ASSERT_EQ(response.svids_size(), 1);
+  EXPECT_EQ(response.svids(0).spiffe_id(), "spiffe://example.org/b");
+  clock_.Advance(seconds(200));
+  EXPECT_THAT(responses_.For(entries_, Missing::kLeftOut), IsOkAndHolds(testing::IsNull()));
 }
 
 TEST_F(X509ResponsesTest, WithoutABundleThereIsNothingToServe) {
   IdentityStore empty(io_.get_executor());
   X509Responses responses(empty, clock_);
-  EXPECT_THAT(responses.For(entries_), IsOkAndHolds(testing::IsNull()));
+  EXPECT_THAT(responses.For(entries_, Missing::kLeftOut), IsOkAndHolds(testing::IsNull()));
 }
 
 }  // namespace

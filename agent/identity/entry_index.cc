@@ -1,7 +1,6 @@
 #include "agent/identity/entry_index.h"
 
 #include <algorithm>
-#include <iterator>
 #include <unordered_map>
 #include <utility>
 
@@ -10,22 +9,6 @@ namespace {
 
 bool IsOlder(const RegistrationEntry& a, const RegistrationEntry& b) {
   return a.created_at != b.created_at ? a.created_at < b.created_at : a.id < b.id;
-}
-
-/// Keeps the oldest of those that share a hint. `entries` is small: what one caller may use.
-std::vector<SharedEntry> WithoutRepeatedHints(std::vector<SharedEntry> entries) {
-  const auto has_older_twin = [&](const SharedEntry& entry) {
-    return !entry->hint.empty() &&
-           std::any_of(entries.begin(), entries.end(), [&](const SharedEntry& other) {
-             return other != entry && other->hint == entry->hint && IsOlder(*other, *entry);
-           });
-  };
-  std::vector<SharedEntry> kept;
-  std::copy_if(
-      entries.begin(), entries.end(), std::back_inserter(kept), [&](const SharedEntry& entry) {
-        return !has_older_twin(entry);
-      });
-  return kept;
 }
 
 }  // namespace
@@ -65,7 +48,14 @@ std::vector<SharedEntry> EntryIndex::Match(const SelectorSet& selectors) const {
   }
   std::sort(
       matches.begin(), matches.end(), [](const auto& a, const auto& b) { return a->id < b->id; });
-  return WithoutRepeatedHints(std::move(matches));
+  return matches;
+}
+
+bool HasOlderTwin(const SharedEntry& entry, const std::vector<SharedEntry>& entries) {
+  return !entry->hint.empty() &&
+         std::any_of(entries.begin(), entries.end(), [&](const SharedEntry& other) {
+           return other != entry && other->hint == entry->hint && IsOlder(*other, *entry);
+         });
 }
 
 }  // namespace credence

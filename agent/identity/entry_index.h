@@ -25,8 +25,7 @@ class EntryIndex {
   const SharedEntries& entries() const { return entries_; }
 
   /// The entries whose selectors are a subset of `selectors`, ordered by entry id, without those
-  /// for SVID stores. Of several with one non-empty hint only the oldest stays (created_at, then
-  /// id). Source: Workload API section 5.2.
+  /// for SVID stores.
   std::vector<SharedEntry> Match(const SelectorSet& selectors) const;
 
  private:
@@ -34,5 +33,9 @@ class EntryIndex {
   /// By Selector::ToString().
   std::unordered_map<std::string, std::vector<SharedEntry>> by_selector_;
 };
+
+/// Whether an older one of `entries` (created_at, then id) has the same non-empty hint, so that an
+/// SVID of `entry` is not listed beside it. Bundles count for all. Source: Workload API section 5.2.
+bool HasOlderTwin(const SharedEntry& entry, const std::vector<SharedEntry>& entries);
 
 }  // namespace credence

@@ -74,7 +74,7 @@ Task<void> IdentityService::WatchClock() {
 }
 
 void IdentityService::Synced() {
-  signer_.Wake();
+  signer_.OnChange();
   jwt_svids_.Prune(*store_.entries(), store_.own_bundle()->jwt_authorities);
   if (store_.own_bundle() != last_bundle_) {
     last_bundle_ = store_.own_bundle();

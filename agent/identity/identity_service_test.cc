@@ -295,5 +295,47 @@ TEST_F(IdentityServiceTest, StopsTwice) {
   RunTask(io_, service_->Stop());
 }
 
+TEST_F(IdentityServiceTest, AnEntryForAnotherIdentityTakesItsSvidAlong) {
+  Add(MakeEntry("a", "unix:uid:1"));
+  Start();
+  ASSERT_TRUE(Until([&] { return SerialOf("a") == 1; }));
+  const SpiffeId renamed = SpiffeId::Parse("spiffe://example.org/renamed").value();
+  server_.refused = "a";
+  server_.entries.at("a").spiffe_id = renamed;
+  ASSERT_TRUE(Until([&] { return store().entries()->at("a").spiffe_id == renamed; }));
+  EXPECT_EQ(SerialOf("a"), 0);
+  server_.refused = "";
+  ASSERT_TRUE(Until([&] {
+    clock_.Advance(seconds(1));
+    return SerialOf("a") == 2;
+  }));
+  EXPECT_EQ(store().FindX509("a")->svid.chain.id, renamed);
+}
+
+TEST_F(IdentityServiceTest, AnEntryMadeAnewUnderItsOldIdIsSignedAgain) {
+  Add(MakeEntry("a", "unix:uid:1"));
+  Start();
+  ASSERT_TRUE(Until([&] { return SerialOf("a") == 1; }));
+  ++server_.entries.at("a").created_at;
+  EXPECT_TRUE(Until([&] { return SerialOf("a") == 2; }));
+}
+
+TEST_F(IdentityServiceTest, AnEntryThatIsForAnSvidStoreNowTakesItsSvidAlong) {
+  Add(MakeEntry("a", "unix:uid:1"));
+  Start();
+  ASSERT_TRUE(Until([&] { return SerialOf("a") == 1; }));
+  server_.entries.at("a").store_svid = true;
+  EXPECT_TRUE(Until([&] { return SerialOf("a") == 0; }));
+}
+
+TEST_F(IdentityServiceTest, SvidsThatComePastHalfOfTheirLifeAreNotAskedForWithoutEnd) {
+  server_.clock_ahead = -minutes(45);
+  Add(MakeEntry("a", "unix:uid:1"));
+  Start();
+  ASSERT_TRUE(Until([&] { return SerialOf("a") == 1; }));
+  RunTask(io_, Sleep(milliseconds(400)));
+  EXPECT_THAT(server_.batches, SizeIs(1));
+}
+
 }  // namespace
 }  // namespace credence

@@ -20,7 +20,11 @@ void IdentityStore::ReplaceEntries(SharedEntries entries) {
   if (!first && entries == index_.entries()) {
     return;
   }
-  std::erase_if(x509_svids_, [&](const auto& held) { return !entries->contains(held.first); });
+  std::erase_if(x509_svids_, [&](const auto& held) {
+    const auto entry = entries->find(held.first);
+    return entry == entries->end() || entry->second.store_svid ||
+           entry->second.spiffe_id != held.second->svid.chain.id;
+  });
   index_ = EntryIndex(std::move(entries));
   Publish();
 }

@@ -20,8 +20,9 @@ namespace credence {
 /// An X509-SVID as it is kept: signed ahead, shared by every stream that serves it.
 struct HeldX509Svid {
   X509Svid svid;
-  /// Of the entry it was signed for; another revision means sign again.
+  /// Of the entry it was signed for; another entry means sign again.
   std::int64_t entry_revision = 0;
+  std::int64_t entry_created_at = 0;
   WallTime renew_at;
 };
 using SharedX509Svid = std::shared_ptr<const HeldX509Svid>;
@@ -38,7 +39,8 @@ class IdentityStore {
   /// Whether entries have been received once. Before that nobody can be told "no identity".
   bool synced() const { return synced_; }
 
-  /// X509-SVIDs of entries that are gone are dropped. No change, no wake-up.
+  /// X509-SVIDs are dropped whose entries are gone, are for another identity now or are no longer
+  /// for workloads. No change, no wake-up.
   void ReplaceEntries(SharedEntries entries);
   const SharedEntries& entries() const { return index_.entries(); }
   std::vector<SharedEntry> Match(const SelectorSet& selectors) const {

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include <boost/asio/post.hpp>
+
 #include "agent/identity/renewal.h"
 #include "base/core/log.h"
 
@@ -13,6 +15,10 @@ namespace {
 
 /// After a failed renewal the next try waits at least this long.
 constexpr std::chrono::seconds kRenewalPause{5};
+/// With less than this part of its life left, a token may end before its audience has seen it.
+constexpr int kLastPartOfLife = 6;
+/// Then a caller waits this long for the next one.
+constexpr std::chrono::seconds kPatienceWithOneHeld{1};
 
 }  // namespace
 
@@ -27,6 +33,55 @@ JwtSvidCache::JwtSvidCache(asio::any_io_executor executor,
       wake_(executor, SteadyTime::max()),
       tasks_(executor) {}
 
+/// Somebody who waits for a flight. The last one to leave before it lands ends it.
+class JwtSvidCache::Waiter {
+ public:
+  Waiter(JwtSvidCache& cache, std::shared_ptr<Flight> flight)
+      : cache_(cache), flight_(std::move(flight)) {
+    ++flight_->waiting;
+  }
+  ~Waiter() {
+    if (--flight_->waiting == 0 && !flight_->renewal) {
+      cache_.GiveUp(flight_);
+    }
+  }
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+
+ private:
+  JwtSvidCache& cache_;
+  std::shared_ptr<Flight> flight_;
+};
+
+/// Takes a flight off the list however its task ends, also before its first step, and has an
+/// outcome for who still waits.
+class JwtSvidCache::Landing {
+ public:
+  Landing(JwtSvidCache& cache, Key key, std::shared_ptr<Flight> flight)
+      : cache_(cache), key_(std::move(key)), flight_(std::move(flight)) {}
+  ~Landing() {
+    flight_->cancel = nullptr;
+    if (!flight_->outcome.value()) {
+      End(Error(Code::kUnavailable, "the agent is shutting down"));
+    }
+  }
+  Landing(const Landing&) = delete;
+  Landing& operator=(const Landing&) = delete;
+
+  void End(Outcome outcome) {
+    const auto listed = cache_.flights_.find(key_);
+    if (listed != cache_.flights_.end() && listed->second == flight_) {
+      cache_.flights_.erase(listed);
+    }
+    flight_->outcome.Set(std::make_shared<const Outcome>(std::move(outcome)));
+  }
+
+ private:
+  JwtSvidCache& cache_;
+  Key key_;
+  std::shared_ptr<Flight> flight_;
+};
+
 Task<Result<SharedJwtSvid>> JwtSvidCache::Get(SharedEntry entry,
                                               std::vector<std::string> audience,
                                               Deadline deadline) {
@@ -37,13 +92,26 @@ Task<Result<SharedJwtSvid>> JwtSvidCache::Get(SharedEntry entry,
     }
     co_return std::make_shared<const JwtSvid>(*std::move(fresh));
   }
-  const Key key{entry->id, std::move(audience)};
+  const Key key{entry->id, entry->spiffe_id.text(), std::move(audience)};
   while (true) {
-    if (auto held = FindValid(key)) {
+    Token* const token = FindValid(key);
+    const SharedJwtSvid held = token == nullptr ? nullptr : token->svid;
+    if (held && !IsWorthWaiting(key, *token)) {
       co_return held;
     }
+    Deadline patience = deadline;
+    if (held) {
+      token->renew_at = clock_.Now() + kRenewalPause;
+      patience = Deadline::After(
+          std::min<std::chrono::nanoseconds>(kPatienceWithOneHeld, deadline.Remaining() / 2));
+    }
     const auto flight = Join(key);
-    const auto landed = co_await WithDeadline(deadline, Landed(flight));
+    const Waiter waiter(*this, flight);
+    const auto landed = co_await WithDeadline(patience, Landed(flight));
+    const bool answered = landed.ok() && flight->outcome.value()->ok();
+    if (!answered && held && held->expires_at > clock_.Now()) {
+      co_return held;
+    }
     if (!landed.ok()) {
       co_return Error(Code::kDeadlineExceeded, "the server did not sign a JWT-SVID in time");
     }
@@ -60,7 +128,7 @@ Task<Result<void>> JwtSvidCache::Landed(std::shared_ptr<Flight> flight) {
   co_return Ok();
 }
 
-SharedJwtSvid JwtSvidCache::FindValid(const Key& key) {
+JwtSvidCache::Token* JwtSvidCache::FindValid(const Key& key) {
   const auto found = tokens_.find(key);
   if (found == tokens_.end() || found->second.svid->expires_at <= clock_.Now()) {
     return nullptr;
@@ -72,37 +140,60 @@ SharedJwtSvid JwtSvidCache::FindValid(const Key& key) {
     wake_.cancel();
   }
   recency_.splice(recency_.begin(), recency_, token.recency);
-  return token.svid;
+  return &token;
+}
+
+bool JwtSvidCache::IsWorthWaiting(const Key& key, const Token& token) const {
+  const WallTime now = clock_.Now();
+  const auto life = token.svid->expires_at - token.svid->issued_at;
+  const bool about_to_end = token.svid->expires_at - now < life / kLastPartOfLife;
+  return about_to_end && (token.renew_at <= now || flights_.contains(key));
 }
 
 std::shared_ptr<JwtSvidCache::Flight> JwtSvidCache::Join(const Key& key) {
   auto& flight = flights_[key];
-  if (!flight) {
+  if (!flight || flight->given_up) {
     flight = std::make_shared<Flight>(executor_);
-    tasks_.Spawn("sign JWT-SVID", Sign(key, flight));
+    auto landing = std::make_unique<Landing>(*this, key, flight);
+    flight->cancel = &tasks_.Spawn("sign JWT-SVID", Sign(key, std::move(landing)));
   }
   return flight;
 }
 
-Task<void> JwtSvidCache::Sign(Key key, std::shared_ptr<Flight> flight) {
-  auto signed_svid =
-      co_await sign_(key.entry_id, key.audience, Deadline::After(options_.sign_timeout));
-  flights_.erase(key);
-  if (!signed_svid.ok()) {
-    LogWarn("Could not renew a JWT-SVID",
-            {{"entry_id", key.entry_id}, {"error", signed_svid.error()}});
-    flight->outcome.Set(std::make_shared<const Outcome>(std::move(signed_svid).error()));
+void JwtSvidCache::GiveUp(const std::shared_ptr<Flight>& flight) {
+  if (flight->cancel == nullptr) {
+    return;
+  }
+  // Not at once: whoever leaves may itself be in the middle of being cancelled.
+  asio::post(executor_, [weak = std::weak_ptr(flight)] {
+    const auto abandoned = weak.lock();
+    if (abandoned && abandoned->waiting == 0 && abandoned->cancel != nullptr) {
+      abandoned->given_up = true;
+      std::exchange(abandoned->cancel, nullptr)->emit(asio::cancellation_type::terminal);
+    }
+  });
+}
+
+Task<void> JwtSvidCache::Sign(Key key, std::unique_ptr<Landing> landing) {
+  auto svid = co_await sign_(key.entry_id, key.audience, Deadline::After(options_.sign_timeout));
+  if (svid.ok() && svid->id.text() != key.spiffe_id) {
+    svid = Error(Code::kUnavailable, "the registration entry is for another SPIFFE ID now");
+  }
+  if (!svid.ok()) {
+    LogWarn("Could not renew a JWT-SVID", {{"entry_id", key.entry_id}, {"error", svid.error()}});
+    landing->End(std::move(svid).error());
     co_return;
   }
-  auto svid = std::make_shared<const JwtSvid>(*std::move(signed_svid));
-  if (svid->jti.empty()) {
-    Keep(key, svid);
+  auto shared = std::make_shared<const JwtSvid>(*std::move(svid));
+  if (shared->jti.empty()) {
+    Keep(key, shared);
   }
-  flight->outcome.Set(std::make_shared<const Outcome>(std::move(svid)));
+  landing->End(std::move(shared));
 }
 
 void JwtSvidCache::Keep(const Key& key, SharedJwtSvid svid) {
-  const WallTime renew_at = RenewalTime(svid->issued_at, svid->expires_at, DrawJitter());
+  const WallTime renewal = RenewalTime(svid->issued_at, svid->expires_at, DrawJitter());
+  const WallTime renew_at = SpacedRenewal(renewal, clock_.Now(), svid->expires_at);
   const auto found = tokens_.find(key);
   if (found != tokens_.end()) {
     found->second.svid = std::move(svid);
@@ -133,7 +224,9 @@ void JwtSvidCache::Prune(const EntryMap& still_there, const std::vector<JwtAutho
   for (auto token = tokens_.begin(); token != tokens_.end();) {
     const auto current = token++;
     const bool withdrawn = !keys.empty() && !good.contains(current->second.svid->key_id);
-    if (withdrawn || !still_there.contains(current->first.entry_id)) {
+    const auto entry = still_there.find(current->first.entry_id);
+    if (withdrawn || entry == still_there.end() ||
+        entry->second.spiffe_id.text() != current->first.spiffe_id) {
       Erase(current);
     }
   }
@@ -156,7 +249,7 @@ Task<void> JwtSvidCache::RenewAhead() {
       }
       if (token.used && token.renew_at <= now) {
         token.renew_at = now + kRenewalPause;
-        Join(current->first);
+        Join(current->first)->renewal = true;
       }
       next = std::min(next, token.used ? token.renew_at : token.svid->expires_at);
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <list>
 #include <map>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "agent/identity/entry_index.h"
@@ -27,10 +29,11 @@ using SharedJwtSvid = std::shared_ptr<const JwtSvid>;
 using SignJwtSvid = std::function<Task<Result<JwtSvid>>(
     std::string entry_id, std::vector<std::string> audience, Deadline deadline)>;
 
-/// JWT-SVIDs per entry and audience. A valid one is always answered at once; renewal happens in the
-/// background at half of its life, as long as it is being asked for. Callers who find none wait for
-/// one shared request. A token that carries a jti is meant to be used once and is handed to one
-/// caller only. Threads: core thread.
+/// JWT-SVIDs per entry and audience. A valid one is answered at once; renewal happens in the
+/// background at half of its life, as long as it is being asked for. Who finds none, or one that is
+/// about to end, waits for one shared request, in the latter case for a second at most. A request
+/// that nobody waits for any more is given up. A token that carries a jti is meant to be used once
+/// and is handed to one caller only. Threads: core thread.
 class JwtSvidCache {
  public:
   struct Options {
@@ -50,12 +53,14 @@ class JwtSvidCache {
                                   std::vector<std::string> audience,
                                   Deadline deadline);
 
-  /// Drops tokens of entries that `still_there` no longer holds and tokens signed by a key that is
-  /// tainted or not among `keys` (a withdrawn authority); no keys at all means that they are not
-  /// known and drops nothing.
+  /// Drops tokens of entries that `still_there` no longer holds for that identity, and tokens
+  /// signed by a key that is tainted or not among `keys` (a withdrawn authority); no keys at all
+  /// means that they are not known and drops nothing.
   void Prune(const EntryMap& still_there, const std::vector<JwtAuthority>& keys);
 
   std::size_t size() const { return tokens_.size(); }
+  /// Requests to the server that go on now.
+  std::size_t signing() const { return flights_.size(); }
 
   /// Looks at the schedule now.
   void Wake() { wake_.cancel(); }
@@ -66,6 +71,8 @@ class JwtSvidCache {
  private:
   struct Key {
     std::string entry_id;
+    /// An entry can be changed to another identity.
+    std::string spiffe_id;
     std::vector<std::string> audience;
     auto operator<=>(const Key&) const = default;
   };
@@ -77,17 +84,32 @@ class JwtSvidCache {
     std::list<Key>::iterator recency;
   };
   using Outcome = Result<SharedJwtSvid>;
+  /// A request to the server.
   struct Flight {
     explicit Flight(asio::any_io_executor executor) : outcome(std::move(executor), nullptr) {}
     Watch<std::shared_ptr<const Outcome>> outcome;
     /// A token for one caller has found it.
     bool taken = false;
+    std::size_t waiting = 0;
+    /// For the cache itself: it goes on without anybody waiting.
+    bool renewal = false;
+    /// null once it has ended or was given up.
+    asio::cancellation_signal* cancel = nullptr;
+    /// Nobody joins it any more.
+    bool given_up = false;
   };
+  class Waiter;
+  class Landing;
 
   static Task<Result<void>> Landed(std::shared_ptr<Flight> flight);
-  SharedJwtSvid FindValid(const Key& key);
+  /// nullptr if there is none.
+  Token* FindValid(const Key& key);
+  /// About to end, and the server has not just been asked in vain.
+  bool IsWorthWaiting(const Key& key, const Token& token) const;
   std::shared_ptr<Flight> Join(const Key& key);
-  Task<void> Sign(Key key, std::shared_ptr<Flight> flight);
+  /// Cancels a flight soon, unless somebody joins it before.
+  void GiveUp(const std::shared_ptr<Flight>& flight);
+  Task<void> Sign(Key key, std::unique_ptr<Landing> landing);
   Task<void> RenewAhead();
   void Keep(const Key& key, SharedJwtSvid svid);
   void Erase(std::map<Key, Token>::iterator token);

@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <optional>
+#include <string>
 
 #include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
@@ -32,11 +33,11 @@ class JwtSvidCacheTest : public testing::Test {
 
   Task<Result<JwtSvid>> Sign(std::string entry_id, std::vector<std::string> audience) {
     ++signed_;
-    co_await Sleep(std::chrono::milliseconds(5));
+    co_await Sleep(hangs_ ? seconds(60) : std::chrono::milliseconds(5));
     if (failure_) {
       co_return *failure_;
     }
-    JwtSvid svid{.id = SpiffeId::Parse("spiffe://example.org/" + entry_id).value(),
+    JwtSvid svid{.id = SpiffeId::Parse("spiffe://example.org/" + path_.value_or(entry_id)).value(),
                  .audience = std::move(audience),
                  .issued_at = clock_.Now(),
                  .expires_at = clock_.Now() + minutes(5),
@@ -86,6 +87,9 @@ class JwtSvidCacheTest : public testing::Test {
   int signed_ = 0;
   int served_ = 0;
   bool with_jti_ = false;
+  bool hangs_ = false;
+  /// What it signs for; the entry's id by default.
+  std::optional<std::string> path_;
   std::optional<Error> failure_;
   JwtSvidCache cache_;
 };
@@ -198,6 +202,58 @@ TEST_F(JwtSvidCacheTest, StopsTwiceInTheMiddleOfASignature) {
   EXPECT_FALSE(late.ok());
   RunTask(io_, cache_.Stop());
   RunTask(io_, cache_.Stop());
+}
+
+TEST_F(JwtSvidCacheTest, AnEntryForAnotherIdentityFindsNoTokenOfTheOldOne) {
+  ASSERT_THAT(Get(Entry("a")), IsOk());
+  RegistrationEntry changed = *Entry("a");
+  changed.spiffe_id = SpiffeId::Parse("spiffe://example.org/renamed").value();
+  const auto renamed = std::make_shared<const RegistrationEntry>(changed);
+  EXPECT_THAT(Get(renamed), FailsWith(Code::kUnavailable, HasSubstr("another SPIFFE ID")));
+  path_ = "renamed";
+  const auto got = Get(renamed);
+  ASSERT_THAT(got, IsOk());
+  EXPECT_EQ((*got)->id, changed.spiffe_id);
+  EXPECT_EQ(signed_, 3);
+  EXPECT_EQ(cache_.size(), 2U);
+  cache_.Prune({{"a", changed}}, {});
+  EXPECT_EQ(cache_.size(), 1U);
+}
+
+TEST_F(JwtSvidCacheTest, ATokenAboutToEndIsReplacedBeforeItIsHandedOut) {
+  const auto first = Get(Entry("a"));
+  ASSERT_THAT(first, IsOk());
+  clock_.Advance(minutes(5) - seconds(3));
+  const auto second = Get(Entry("a"));
+  ASSERT_THAT(second, IsOk());
+  EXPECT_NE(*second, *first);
+}
+
+TEST_F(JwtSvidCacheTest, ATokenAboutToEndIsHandedOutWhereThereIsNoOther) {
+  const auto first = Get(Entry("a"));
+  ASSERT_THAT(first, IsOk());
+  clock_.Advance(minutes(5) - seconds(3));
+  failure_ = Error(Code::kUnavailable, "server away");
+  EXPECT_THAT(Get(Entry("a")), IsOkAndHolds(*first));
+  EXPECT_THAT(Get(Entry("a")), IsOkAndHolds(*first));
+  EXPECT_EQ(signed_, 2) << "the server is not asked by every caller";
+  clock_.Advance(seconds(6));
+  EXPECT_THAT(Get(Entry("a")), FailsWith(Code::kUnavailable, HasSubstr("server away")));
+}
+
+TEST_F(JwtSvidCacheTest, ARequestThatNobodyWaitsForIsGivenUp) {
+  hangs_ = true;
+  for (int i = 0; i < 20; ++i) {
+    const auto late = RunTask(io_,
+                              cache_.Get(Entry("a"),
+                                         {"audience " + std::to_string(i)},
+                                         Deadline::After(std::chrono::milliseconds(1))));
+    EXPECT_THAT(late, FailsWithCode(Code::kDeadlineExceeded));
+  }
+  Settle();
+  EXPECT_EQ(cache_.signing(), 0U);
+  hangs_ = false;
+  EXPECT_THAT(Get(Entry("a"), {"audience 0"}), IsOk());
 }
 
 }  // namespace

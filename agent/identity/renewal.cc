@@ -1,5 +1,6 @@
 #include "agent/identity/renewal.h"
 
+#include <algorithm>
 #include <random>
 
 namespace credence {
@@ -25,6 +26,11 @@ WallTime RenewalTime(WallTime not_before,
   constexpr double kHalf = 0.5;
   constexpr double kSpread = 0.1;
   return not_before + Scale(lifetime, kHalf + kSpread * jitter / 2);
+}
+
+WallTime SpacedRenewal(WallTime renewal, WallTime now, WallTime not_after) {
+  constexpr WallTime::duration kLeast = std::chrono::seconds(1);
+  return std::max(renewal, now + std::max(kLeast, (not_after - now) / 4));
 }
 
 double DrawJitter() {

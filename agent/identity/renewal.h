@@ -16,6 +16,11 @@ WallTime RenewalTime(WallTime not_before,
                      double jitter,
                      std::optional<std::chrono::milliseconds> availability_target = std::nullopt);
 
+/// `renewal` of an SVID that comes at `now`, but not before a quarter of the life that is left, and
+/// a second, have passed. An SVID may be past half of its life when it comes (a clock that is
+/// ahead, an authority near its end); asking again at once would bring the same, without end.
+WallTime SpacedRenewal(WallTime renewal, WallTime now, WallTime not_after);
+
 /// Evenly drawn from [-1, 1].
 double DrawJitter();
 

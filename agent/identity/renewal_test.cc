@@ -29,6 +29,14 @@ TEST(RenewalTest, AvailabilityTargetTooCloseToTheLifetimeFallsBackToHalf) {
   EXPECT_EQ(RenewalTime(kStart, end, 0, hours(24)), kStart + hours(18));
 }
 
+TEST(RenewalTest, AnSvidThatComesPastHalfOfItsLifeIsNotRenewedAtOnce) {
+  const WallTime now = kStart + minutes(60);
+  EXPECT_EQ(SpacedRenewal(kStart + minutes(50), now, kStart + minutes(100)), now + minutes(10));
+  EXPECT_EQ(SpacedRenewal(kStart + minutes(80), now, kStart + minutes(100)), kStart + minutes(80));
+  EXPECT_EQ(SpacedRenewal(kStart, now, now + seconds(2)), now + seconds(1));
+  EXPECT_EQ(SpacedRenewal(kStart, now, kStart), now + seconds(1));
+}
+
 TEST(RenewalTest, JitterIsDrawnWithinItsRange) {
   for (int i = 0; i < 1000; ++i) {
     const double jitter = DrawJitter();

@@ -95,9 +95,15 @@ void X509Signer::Hold::Release() {
   signer_ = nullptr;
 }
 
+void X509Signer::OnChange() {
+  if (CheckHeld()) {
+    store_.Publish();
+  }
+  Wake();
+}
+
 Task<void> X509Signer::Run() {
   while (true) {
-    CheckHeld();
     std::vector<SharedEntry> due = Due();
     if (due.empty()) {
       EvictUnused();
@@ -115,7 +121,8 @@ bool X509Signer::NeedsSigning(const RegistrationEntry& entry, WallTime now) cons
     return false;
   }
   const SharedX509Svid held = store_.FindX509(entry.id);
-  return !held || held->entry_revision != entry.revision || held->renew_at <= now ||
+  return !held || held->entry_revision != entry.revision ||
+         held->entry_created_at != entry.created_at || held->renew_at <= now ||
          tainted_.contains(entry.id);
 }
 
@@ -178,19 +185,22 @@ Task<void> X509Signer::SignBatch(std::vector<SharedEntry> batch) {
     co_return;
   }
   batch_size_ = std::min(batch_size_ * 2, ServerClient::kMaxX509Requests);
-  auto check = [attempts,
-                signed_chains = *std::move(chains),
-                bundle = store_.own_bundle(),
-                now = clock_.Now()]() mutable {
-    std::vector<CheckedX509> results;
-    for (std::size_t i = 0; i < attempts.size(); ++i) {
-      results.push_back(Checked(attempts[i], std::move(signed_chains[i]), bundle, now));
-    }
-    return results;
-  };
+  const SharedBundle bundle = store_.own_bundle();
+  auto check =
+      [attempts, signed_chains = *std::move(chains), bundle, now = clock_.Now()]() mutable {
+        std::vector<CheckedX509> results;
+        for (std::size_t i = 0; i < attempts.size(); ++i) {
+          results.push_back(Checked(attempts[i], std::move(signed_chains[i]), bundle, now));
+        }
+        return results;
+      };
   auto checked = co_await RunOn(pool_, std::move(check));
   for (std::size_t i = 0; i < attempts.size(); ++i) {
     Keep(attempts[i], std::move(checked[i]));
+  }
+  if (bundle != store_.own_bundle()) {
+    checked_against_.reset();
+    CheckHeld();
   }
   store_.Publish();
 }
@@ -231,7 +241,8 @@ void X509Signer::Keep(const Attempt& attempt, CheckedX509 checked) {
         {{"entry_id", entry.id}, {"spiffe_id", entry.spiffe_id.text()}, {"error", chain.error()}});
     return;
   }
-  if (!store_.entries()->contains(entry.id)) {
+  const auto now_wanted = store_.entries()->find(entry.id);
+  if (now_wanted == store_.entries()->end() || now_wanted->second.spiffe_id != entry.spiffe_id) {
     return;
   }
   if (checked.tainted) {
@@ -240,14 +251,14 @@ void X509Signer::Keep(const Attempt& attempt, CheckedX509 checked) {
   } else {
     tainted_.erase(entry.id);
   }
-  auto held = std::make_shared<HeldX509Svid>(HeldX509Svid{
+  const WallTime renewal =
+      RenewalTime(chain->not_before, chain->not_after, DrawJitter(), options_.availability_target);
+  const WallTime renew_at = SpacedRenewal(renewal, clock_.Now(), chain->not_after);
+  auto held = std::make_shared<const HeldX509Svid>(HeldX509Svid{
       X509Svid{*std::move(chain), std::make_shared<const SecretBytes>(attempt.key.ToPkcs8())},
       entry.revision,
-      {}});
-  held->renew_at = RenewalTime(held->svid.chain.not_before,
-                               held->svid.chain.not_after,
-                               DrawJitter(),
-                               options_.availability_target);
+      entry.created_at,
+      renew_at});
   LogDebug("X509-SVID signed",
            {{"entry_id", entry.id},
             {"spiffe_id", entry.spiffe_id.text()},
@@ -273,10 +284,10 @@ void X509Signer::EvictUnused() {
   }
 }
 
-void X509Signer::CheckHeld() {
+bool X509Signer::CheckHeld() {
   const SharedBundle bundle = store_.own_bundle();
   if (!bundle || bundle == checked_against_) {
-    return;
+    return false;
   }
   checked_against_ = bundle;
   // What the last bundle did not vouch for, this one may.
@@ -299,12 +310,16 @@ void X509Signer::CheckHeld() {
   for (const std::string& id : untrusted) {
     store_.DropX509(id);
   }
+  return !untrusted.empty();
 }
 
 Task<void> X509Signer::WaitForWork() {
   auto next = WallTime::max();
   for (const auto& [id, held] : store_.x509_svids()) {
-    next = std::min(next, held->renew_at);
+    const auto pause = pause_until_.find(id);
+    next = std::min(
+        next,
+        pause == pause_until_.end() ? held->renew_at : std::max(held->renew_at, pause->second));
   }
   for (const auto& [id, until] : pause_until_) {
     next = std::min(next, until);

@@ -60,7 +60,10 @@ class X509Signer {
   /// Has `entries` signed on the next pass, whatever the cap, and kept while the answer lives.
   /// The signer outlives every Hold.
   Hold Want(const std::vector<SharedEntry>& entries) { return Hold(*this, entries); }
-  /// Something changed that may call for signing: entries or the own bundle.
+  /// Something changed that may call for signing: entries or the own bundle. What a new bundle no
+  /// longer vouches for is dropped before anybody is served.
+  void OnChange();
+  /// Looks at the schedule now.
   void Wake() { wake_.cancel(); }
 
   /// Signs for ever; ends by cancellation.
@@ -94,8 +97,9 @@ class X509Signer {
                              WallTime now);
   void Keep(const Attempt& attempt, CheckedX509 checked);
   void EvictUnused();
-  /// Drops what a new bundle no longer vouches for, and marks what it calls tainted.
-  void CheckHeld();
+  /// Marks what a new bundle calls tainted, and drops what it no longer vouches for: true if
+  /// something was dropped.
+  bool CheckHeld();
   Task<void> WaitForWork();
 
   IdentityStore& store_;

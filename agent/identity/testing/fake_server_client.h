@@ -85,8 +85,7 @@ class FakeServerClient final : public ServerClient {
                                    std::vector<std::string> audience,
                                    Deadline) override {
     ++jwts;
-    const std::string signed_for = entry_id == forged ? "someone-else" : entry_id;
-    JwtSvid svid{.id = SpiffeId::Parse("spiffe://example.org/" + signed_for).value(),
+    JwtSvid svid{.id = SpiffeId::Parse(IdFor(entry_id)).value(),
                  .audience = std::move(audience),
                  .issued_at = clock_.Now(),
                  .expires_at = clock_.Now() + std::chrono::minutes(5),
@@ -149,11 +148,18 @@ class FakeServerClient final : public ServerClient {
   std::set<std::string> federated_asked;
 
  private:
+  /// Whom it signs for.
+  std::string IdFor(const std::string& entry_id) const {
+    const auto entry = entries.find(entry_id);
+    if (entry_id == forged || entry == entries.end()) {
+      return "spiffe://example.org/someone-else";
+    }
+    return entry->second.spiffe_id.text();
+  }
   std::string Sign(const X509Request& request) {
-    const std::string signed_for = request.entry_id == forged ? "someone-else" : request.entry_id;
     const auto ahead =
         clock_ahead + std::chrono::floor<std::chrono::seconds>(clock_.Now() - SystemClock().Now());
-    const testkit::LeafOptions options{.uris = {"spiffe://example.org/" + signed_for},
+    const testkit::LeafOptions options{.uris = {IdFor(request.entry_id)},
                                        .starts = ahead - std::chrono::seconds(10),
                                        .ends = ahead + std::chrono::hours(1)};
     issued.push_back(request.entry_id == swapped
