@@ -265,7 +265,8 @@ bool NodeIdentity::IsTainted() const {
 }
 
 void NodeIdentity::ServerRefused(Refusal refusal, const SharedRpcChannel& channel) {
-  if (refusal == Refusal::kNone || refusal == refusal_ || channel != channel_) {
+  const bool expected = attesting_ && refusal != Refusal::kAgentBanned;
+  if (refusal == Refusal::kNone || refusal == refusal_ || channel != channel_ || expected) {
     return;
   }
   LogWarn("Server refuses this agent", {{"reason", RefusalText(refusal)}});

@@ -85,7 +85,8 @@ class NodeIdentity {
   void UpdateBundle(SharedBundle bundle);
 
   /// The server said so in answer to a call over `channel`; Run() acts on it. Ignored for a channel
-  /// that is no longer the present one: the server drops an old SVID with the first use of the new.
+  /// that is no longer the present one: the server drops an old SVID with the first use of the new,
+  /// or with an attestation, so that only a ban counts while that goes on.
   void ServerRefused(Refusal refusal, const SharedRpcChannel& channel);
 
  private:
@@ -147,6 +148,8 @@ class NodeIdentity {
   std::optional<RotationSchedule> schedule_;
   SharedRpcChannel channel_;
   Refusal refusal_ = Refusal::kNone;
+  /// This node is being attested again.
+  bool attesting_ = false;
   /// The SVID is signed by a tainted authority.
   bool tainted_ = false;
   /// What is in memory is not on disk.

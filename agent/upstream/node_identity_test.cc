@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
@@ -69,14 +70,20 @@ class NodeIdentityTest : public testing::Test {
     });
   }
 
-  std::unique_ptr<NodeIdentity> MakeNode(BootstrapSource bootstrap) {
+  std::unique_ptr<NodeIdentity> MakeNode(BootstrapSource bootstrap, const Clock& clock) {
     NodeIdentity::Options options{
         *TrustDomain::Parse("example.org"), "127.0.0.1", server_.port(), DataDir(), bootstrap};
     options.backoff = Backoff::Options{.initial = 50ms, .cap = 200ms};
     return std::make_unique<NodeIdentity>(
-        options, io_.get_executor(), pool_, rpc_, *keys_, *attestor_, clock_);
+        options, io_.get_executor(), pool_, rpc_, *keys_, *attestor_, clock);
   }
-  std::unique_ptr<NodeIdentity> MakeNode() { return MakeNode(BundleFile{BundlePath(), false}); }
+  std::unique_ptr<NodeIdentity> MakeNode(BootstrapSource bootstrap) {
+    return MakeNode(std::move(bootstrap), clock_);
+  }
+  std::unique_ptr<NodeIdentity> MakeNode(const Clock& clock) {
+    return MakeNode(BundleFile{BundlePath(), false}, clock);
+  }
+  std::unique_ptr<NodeIdentity> MakeNode() { return MakeNode(clock_); }
 
   Result<void> Start(NodeIdentity& node) { return RunTask(io_, node.Start()); }
 
@@ -264,6 +271,18 @@ TEST_F(NodeIdentityTest, NonReattestableSvidIsRenewedAtHalfLife) {
   EXPECT_THAT(Post(*node), IsOk());
 }
 
+TEST_F(NodeIdentityTest, SvidThatIsDueWhenItComesIsNotRenewedWithoutEnd) {
+  TrustServer();
+  server_.Change([](auto& behaviour) {
+    behaviour.agent_svid_age = 60s;
+    behaviour.agent_svid_life = 20s;
+  });
+  const auto node = MakeNode();
+  ASSERT_THAT(Start(*node), IsOk());
+  EXPECT_THAT(RunTask(io_, RunFor(node.get(), 1s)), FailsWithCode(Code::kDeadlineExceeded));
+  EXPECT_EQ(server_.counts().renewals, 1);
+}
+
 TEST_F(NodeIdentityTest, SvidOfATaintedAuthorityIsRotatedAtOnceAndNotOverAndOver) {
   TrustServer();
   const auto node = MakeNode();
@@ -302,6 +321,19 @@ TEST_F(NodeIdentityTest, ExpiryWithoutRenewalEndsTheRun) {
   server_.Stop();
   EXPECT_THAT(RunTask(io_, RunFor(node.get(), 8s)),
               FailsWith(Code::kUnauthenticated, HasSubstr("expired")));
+}
+
+TEST_F(NodeIdentityTest, ARunAfterOneThatAWrongClockEndedGoesOn) {
+  TrustServer();
+  FakeClock clock(SystemClock().Now());
+  const auto node = MakeNode(clock);
+  ASSERT_THAT(Start(*node), IsOk());
+  server_.Stop();
+  clock.Advance(2h);
+  EXPECT_THAT(RunTask(io_, RunFor(node.get(), 8s)), FailsWithCode(Code::kUnauthenticated));
+  clock.Advance(-2h);
+  EXPECT_THAT(RunTask(io_, RunFor(node.get(), 300ms)), FailsWithCode(Code::kDeadlineExceeded));
+  EXPECT_TRUE(node->svid().has_value());
 }
 
 TEST_F(NodeIdentityTest, BannedAgentForgetsItsSvidAndEnds) {

@@ -130,15 +130,26 @@ Task<Result<void>> NodeIdentity::Adopt(Issued issued) {
   reattestable_ = issued.svid.reattestable;
   key_ = std::move(issued.key);
   key_name_ = std::move(issued.key_name);
-  if (issued.bundle != nullptr) {
+  const bool attested = issued.bundle != nullptr;
+  if (attested) {
     bundle_ = std::move(issued.bundle);
   }
   schedule_.emplace(svid_->not_before, svid_->not_after);
-  refusal_ = Refusal::kNone;
   tainted_ = IsTainted();
-  // Stored before its first use, with which the server drops the old one.
+  // The server drops the old SVID with an attestation, so that the new one is used at once; where
+  // it was renewed, with the first use of the new one, which therefore is stored before.
+  Result<void> rebuilt;
+  if (attested) {
+    rebuilt = RebuildChannel();
+  }
   co_await StoreOrWarn();
-  co_return RebuildChannel();
+  if (!attested) {
+    rebuilt = RebuildChannel();
+  }
+  if (rebuilt.ok()) {
+    refusal_ = Refusal::kNone;
+  }
+  co_return rebuilt;
 }
 
 /// True when there is a new SVID.
@@ -146,6 +157,7 @@ Task<bool> NodeIdentity::Rotate() {
   LogInfo(reattestable_ ? "Reattesting node" : "Rotating agent SVID",
           {{"spiffe_id", svid_->id.text()}});
   Attempt attempt;
+  attesting_ = reattestable_;
   if (reattestable_) {
     attempt = co_await Attest();
   } else {
@@ -157,6 +169,7 @@ Task<bool> NodeIdentity::Rotate() {
   } else {
     adopted = std::move(attempt.issued).error();
   }
+  attesting_ = false;
   if (!adopted.ok()) {
     LogError(reattestable_ ? "Could not reattest" : "Could not rotate agent SVID",
              {{"error", adopted.error()}, {"expires_at", FormatRfc3339(svid_->not_after)}});
@@ -202,6 +215,8 @@ Task<Result<void>> NodeIdentity::Run() {
         backoff.Reset();
         if (tainted_) {
           retry_after = Deadline::After(kTaintedPause);
+        } else if (schedule_->Due(clock_.Now())) {
+          retry_after = Deadline::After(schedule_->Spacing(clock_.Now()));
         }
         continue;
       }

@@ -30,6 +30,11 @@ RotationSchedule::RotationSchedule(WallTime not_before, WallTime not_after, doub
 RotationSchedule::RotationSchedule(WallTime not_before, WallTime not_after)
     : RotationSchedule(not_before, not_after, RandomDraw()) {}
 
+std::chrono::nanoseconds RotationSchedule::Spacing(WallTime now) const {
+  constexpr std::chrono::nanoseconds kLeast = std::chrono::seconds(1);
+  return std::max<std::chrono::nanoseconds>(kLeast, (not_after_ - now) / 4);
+}
+
 std::chrono::nanoseconds RotationSchedule::Until(WallTime now) const {
   return std::max(std::chrono::duration_cast<std::chrono::nanoseconds>(due_ - now),
                   std::chrono::nanoseconds(0));

@@ -59,6 +59,14 @@ TEST(RotationScheduleRandomTest, DrawsStayInTheRangeAndDiffer) {
   EXPECT_GT(latest, start + 530s);
 }
 
+TEST(RotationScheduleRandomTest, OneThatIsDueWhenItComesIsNotReplacedAtOnce) {
+  const auto start = FromUnixSeconds(1'800'000'000);
+  const RotationSchedule schedule(start, start + 100s, 0);
+  EXPECT_EQ(schedule.Spacing(start + 60s), 10s);
+  EXPECT_EQ(schedule.Spacing(start + 98s), 1s);
+  EXPECT_EQ(schedule.Spacing(start + 200s), 1s);
+}
+
 TEST(RotationScheduleRandomTest, CertificateThatEndsBeforeItBeginsIsDueAtItsEnd) {
   const auto start = FromUnixSeconds(1'800'000'000);
   const RotationSchedule schedule(start, start - 5s, 0);

@@ -26,6 +26,8 @@ struct SpireBehaviour {
   std::string x509pop_certificate;
   bool reattestable = false;
   std::chrono::seconds agent_svid_life{3600};
+  /// How old an agent's SVID is when it is issued.
+  std::chrono::seconds agent_svid_age{0};
   std::chrono::seconds workload_svid_life{3600};
   /// What the server answers instead of doing the thing.
   grpc::Status attest_status;

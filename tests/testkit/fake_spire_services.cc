@@ -106,7 +106,7 @@ grpc::Status FakeAgentService::Issue(const std::string& csr,
   }
   LeafOptions leaf;
   leaf.uris = {fmt::format("spiffe://{}{}", state_.trust_domain, path)};
-  leaf.starts = std::chrono::seconds(0);
+  leaf.starts = -state_.Now().agent_svid_age;
   leaf.ends = state_.Now().agent_svid_life;
   svid->add_cert_chain(state_.ca.Sign(key, leaf));
   svid->mutable_id()->set_trust_domain(state_.trust_domain);
