@@ -12,11 +12,9 @@
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
 #include <fmt/format.h>
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include "base/core/file.h"
 #include "base/crypto/openssl.h"
 
 namespace credence {
@@ -26,33 +24,8 @@ using asio::ip::tcp;
 using TlsStream = asio::ssl::stream<tcp::socket>;
 using boost::system::error_code;
 
-constexpr std::size_t kMaxCaFileBytes = std::size_t{1} << 20;
-
 Error Unavailable(std::string message) {
   return Error(Code::kUnavailable, std::move(message));
-}
-
-Result<void> LoadRoots(asio::ssl::context& context, const std::string& ca_file) {
-  error_code failed;
-  if (ca_file.empty()) {
-    context.set_default_verify_paths(failed);
-    return failed ? Result<void>(Unavailable("the system's root certificates cannot be read"))
-                  : Ok();
-  }
-  auto pem = ReadFile(ca_file, kMaxCaFileBytes);
-  if (!pem.ok()) {
-    return Error(Code::kInvalidArgument,
-                 fmt::format("CA file {} cannot be read: {}", ca_file, pem.error().message()));
-  }
-  context.add_certificate_authority(asio::buffer(*pem), failed);
-  // With no certificate in it OpenSSL reports success.
-  STACK_OF(X509_OBJECT)* roots =
-      X509_STORE_get0_objects(SSL_CTX_get_cert_store(context.native_handle()));
-  if (failed || sk_X509_OBJECT_num(roots) <= 0) {
-    return Error(Code::kInvalidArgument,
-                 fmt::format("CA file {} holds no usable certificate", ca_file));
-  }
-  return Ok();
 }
 
 /// The request's own verifier, and what it had against the server.
@@ -82,9 +55,7 @@ int AskVerifier(X509_STORE_CTX* store, void* check) {
   return 0;
 }
 
-Result<void> PrepareContext(asio::ssl::context& context,
-                            const std::string& ca_file,
-                            PeerCheck& check) {
+void PrepareContext(asio::ssl::context& context, PeerCheck& check) {
   SSL_CTX* native = context.native_handle();
   SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
   // Plaintext is wiped from OpenSSL's own buffers once it has been read.
@@ -94,9 +65,7 @@ Result<void> PrepareContext(asio::ssl::context& context,
   SSL_CTX_set_verify(native, SSL_VERIFY_PEER, nullptr);
   if (check.verify) {
     SSL_CTX_set_cert_verify_callback(native, &AskVerifier, &check);
-    return Ok();
   }
-  return LoadRoots(context, ca_file);
 }
 
 /// Makes verification include the host, and asks for it by SNI. A verifier of the request's own is
@@ -236,10 +205,14 @@ Task<Result<HttpResponse>> HttpClient::Converse(const HttpRequest& request,
   PeerCheck check{request.verify_peer, ""};
   asio::ssl::context context(asio::ssl::context::tls_client);
   if (encrypted) {
-    auto prepared = PrepareContext(context, request.ca_file, check);
-    if (!prepared.ok()) {
-      co_return std::move(prepared).error();
+    PrepareContext(context, check);
+  }
+  if (encrypted && !request.verify_peer) {
+    auto roots = co_await roots_.Get(request.ca_file, deadline);
+    if (!roots.ok()) {
+      co_return std::move(roots).error();
     }
+    SSL_CTX_set1_cert_store(context.native_handle(), roots->get());
   }
   auto endpoints = co_await resolver_.Resolve(request.url);
   if (!endpoints.ok()) {

@@ -6,6 +6,7 @@
 #include "base/http/request.h"
 #include "base/http/resolver.h"
 #include "base/http/response_reader.h"
+#include "base/http/root_stores.h"
 
 namespace credence {
 
@@ -39,12 +40,16 @@ class HttpClient {
   /// answer.
   Task<HttpOutcome> Send(HttpRequest request, Deadline deadline);
 
+  /// The root certificates that it has read.
+  const RootStores& roots() const { return roots_; }
+
  private:
   Task<Result<HttpResponse>> Converse(const HttpRequest& request,
                                       RequestFate& fate,
                                       Deadline deadline);
 
   NameResolver resolver_;
+  RootStores roots_;
 };
 
 }  // namespace credence

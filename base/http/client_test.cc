@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
@@ -126,6 +127,37 @@ TEST_F(ClientTest, BadCaFileIsNamed) {
   ASSERT_THAT(WriteFileAtomically(ca_file_, "not PEM", 0644), IsOk());
   EXPECT_THAT(Send(Post("https://localhost:1")).response,
               FailsWith(Code::kInvalidArgument, HasSubstr("no usable certificate")));
+}
+
+TEST_F(ClientTest, MendedOrChangedCaFileCountsForTheNextRequest) {
+  const TestCa other("other root");
+  ScriptedServer server(io_, ca_.Issue("DNS:localhost"));
+  const auto send_with = [&](const std::string& pem) {
+    EXPECT_THAT(WriteFileAtomically(ca_file_, pem, 0644), IsOk());
+    server.Enqueue(HttpAnswer(200, ""));
+    return SendTo(server).response;
+  };
+  EXPECT_THAT(send_with("not PEM"), FailsWithCode(Code::kInvalidArgument));
+  EXPECT_THAT(send_with(ca_.pem()), IsOk());
+  EXPECT_THAT(send_with(other.pem()), FailsWithCode(Code::kUnavailable));
+  EXPECT_THAT(send_with(ca_.pem()), IsOk());
+}
+
+TEST_F(ClientTest, RequestsShareTheRootsThatWereRead) {
+  ScriptedServer server(io_, ca_.Issue("DNS:localhost"));
+  const auto send = [&](PeerVerifier verify_peer) {
+    server.Enqueue(HttpAnswer(200, ""));
+    HttpRequest request = Post(server.Url());
+    // Those of the system: the file of this test is too young to be relied upon.
+    request.ca_file.clear();
+    request.verify_peer = std::move(verify_peer);
+    return Send(std::move(request)).response;
+  };
+  EXPECT_THAT(send([](const std::vector<std::string>&) { return Ok(); }), IsOk());
+  EXPECT_EQ(client_.roots().readings(), 0U);
+  EXPECT_THAT(send(nullptr), FailsWithCode(Code::kUnavailable));
+  EXPECT_THAT(send(nullptr), FailsWithCode(Code::kUnavailable));
+  EXPECT_EQ(client_.roots().readings(), 1U);
 }
 
 TEST_F(ClientTest, PlainServerOnTlsPortIsATlsFailure) {
