@@ -13,6 +13,7 @@
 #include "agent/cli/agent_connection.h"
 #include "base/core/clock.h"
 #include "base/core/secret_bytes.h"
+#include "base/rpc/foreign_text.h"
 
 #include "google/rpc/status.pb.h"
 #include "spiffe/workload/workload.pb.h"
@@ -46,15 +47,16 @@ RefusedCall Explain(const grpc::Status& status, std::chrono::milliseconds timeou
         "",
         "wait longer with --timeout, or see `credence status`"};
   }
-  RefusedCall refused{Error(static_cast<Code>(status.error_code()), status.error_message())};
+  RefusedCall refused{
+      Error(static_cast<Code>(status.error_code()), ForeignText(status.error_message()))};
   google::rpc::Status details;
   if (details.ParseFromString(status.error_details())) {
     for (const auto& detail : details.details()) {
       credential::v1::Refusal refusal;
       if (detail.UnpackTo(&refusal)) {
-        refused.fact = refusal.fact();
-        refused.fix = refusal.fix();
-        refused.decision_id = refusal.decision_id();
+        refused.fact = ForeignText(refusal.fact());
+        refused.fix = ForeignText(refusal.fix());
+        refused.decision_id = ForeignText(refusal.decision_id());
       }
     }
   }

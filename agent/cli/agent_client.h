@@ -12,7 +12,7 @@
 
 namespace credence {
 
-/// Why the agent refused, for a human.
+/// Why the agent refused, for a human: ForeignText, some of it a server's.
 struct RefusedCall {
   Error error;
   /// Which fact differed; "" when the agent did not say.

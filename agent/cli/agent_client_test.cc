@@ -58,6 +58,21 @@ TEST(AgentClientTest, ARefusalSaysWhatDifferedAndWhatHelps) {
   EXPECT_EQ(outcome.refused.decision_id, "d1");
 }
 
+TEST(AgentClientTest, WhatAServerSaidCarriesNothingForATerminal) {
+  const FakeAgent agent([](int, const auto&, auto&) {
+    credential::v1::Refusal refusal;
+    refusal.set_fact("\x1b[2Jfact");
+    refusal.set_fix("fix\n");
+    google::rpc::Status details;
+    details.add_details()->PackFrom(refusal);
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "\x1b[2J\xff", details.SerializeAsString());
+  });
+  const auto outcome = AgentClient(agent.socket(), seconds(10)).GetCredential(For("kv"));
+  EXPECT_EQ(outcome.refused.error.message(), "?[2J?");
+  EXPECT_EQ(outcome.refused.fact, "?[2Jfact");
+  EXPECT_EQ(outcome.refused.fix, "fix?");
+}
+
 /// An agent that does not answer while this lives.
 struct SilentAgent {
   std::promise<void> end;

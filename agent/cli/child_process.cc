@@ -19,6 +19,7 @@
 
 #include "base/core/file.h"
 #include "base/core/secret_bytes.h"
+#include "base/core/wall_clock.h"
 
 namespace credence {
 namespace {
@@ -51,6 +52,15 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   }
   pointers.push_back(nullptr);
   return pointers;
+}
+
+/// What the terminal sends to all of its foreground group, the command too. A hang-up it sends to
+/// the leader of the session alone, which may be us. Source: setsid(2), tty_jobctrl.c of the
+/// kernel.
+bool ReachesTheCommandAnyway(const signalfd_siginfo& info) {
+  const auto number = static_cast<int>(info.ssi_signo);
+  return info.ssi_code == SI_KERNEL &&
+         (number == SIGINT || number == SIGQUIT || number == SIGWINCH);
 }
 
 /// The child's part, between fork and its new program: system calls only, as other threads of ours
@@ -125,12 +135,16 @@ Result<ChildProcess> ChildProcess::Start(const std::vector<std::string>& command
   return ChildProcess(pid, std::move(pidfd), std::move(signals));
 }
 
-std::optional<int> ChildProcess::Wait(Deadline until) {
+std::optional<int> ChildProcess::Wait(std::chrono::nanoseconds duration) {
+  using std::chrono::milliseconds;
+  const UniqueFd timer = WallTimer(duration);
+  const auto blind_wait = std::clamp<milliseconds>(
+      std::chrono::ceil<milliseconds>(duration), milliseconds(0), kLongestBlindWait);
+  const int timeout = timer.valid() ? -1 : static_cast<int>(blind_wait.count());
   while (true) {
-    std::array<pollfd, 2> watched{{{pidfd_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}}};
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until.Remaining()).count();
-    const int ready = poll(
-        watched.data(), watched.size(), static_cast<int>(std::min<std::int64_t>(left, 3'600'000)));
+    std::array<pollfd, 3> watched{
+        {{pidfd_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}, {timer.get(), POLLIN, 0}}};
+    const int ready = poll(watched.data(), watched.size(), timeout);
     if (ready < 0 && errno != EINTR) {
       return std::nullopt;
     }
@@ -143,7 +157,7 @@ std::optional<int> ChildProcess::Wait(Deadline until) {
         return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
       }
     }
-    if (until.Passed()) {
+    if (ready == 0 || !timer.valid() || watched[2].revents != 0) {
       return std::nullopt;
     }
   }
@@ -152,8 +166,7 @@ std::optional<int> ChildProcess::Wait(Deadline until) {
 void ChildProcess::PassSignalOn() const {
   signalfd_siginfo info{};
   while (read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-    // What the terminal sends, it sends to the command as well.
-    if (info.ssi_code != SI_KERNEL) {
+    if (!ReachesTheCommandAnyway(info)) {
       syscall(SYS_pidfd_send_signal, pidfd_.get(), static_cast<int>(info.ssi_signo), nullptr, 0);
     }
   }

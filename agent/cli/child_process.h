@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <set>
@@ -9,7 +10,6 @@
 #include <vector>
 
 #include "agent/cli/held_state.h"
-#include "base/core/deadline.h"
 #include "base/core/result.h"
 #include "base/core/unique_fd.h"
 
@@ -28,9 +28,11 @@ class ChildProcess {
                                     const std::set<std::string>& unset,
                                     const HeldState& held);
 
-  /// Passes signals on until the command ends or `until`. Its exit code (128 + signal if a signal
-  /// ended it), or nullopt at `until`.
-  std::optional<int> Wait(Deadline until);
+  /// Passes signals on until the command ends or `duration` of wall-clock time is over, in which
+  /// time that the machine is suspended counts. Its exit code (128 + signal if a signal ended it);
+  /// nullopt if it still runs, which may be early: look at the clock again, somebody may have set
+  /// it.
+  std::optional<int> Wait(std::chrono::nanoseconds duration);
 
   /// Descriptors of which one is readable when there is something for Wait to do.
   std::vector<int> events() const { return {pidfd_.get(), signals_.get()}; }

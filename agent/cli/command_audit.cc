@@ -84,11 +84,11 @@ ExitCode Audit(const AuditOptions& options) {
   const auto page = ReadAuditLog(*file, *filter, options.limit);
   if (!page.ok()) {
     ReportError(page.error(), options.format);
-    if (page.error().code() == Code::kPermissionDenied) {
-      ReportError("the audit log is for its owner only: run this as root");
+    if (page.error().code() != Code::kPermissionDenied) {
+      return ExitCode::kFailed;
     }
-    return ExitCodeFor(page.error().code()) == ExitCode::kDenied ? ExitCode::kDenied
-                                                                 : ExitCode::kFailed;
+    ReportError("the audit log is for its owner only: run this as root");
+    return ExitCode::kDenied;
   }
   for (const AuditEvent& event : page->events) {
     if (options.format == OutputFormat::kJson) {

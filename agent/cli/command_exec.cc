@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <set>
@@ -30,6 +31,8 @@ struct ExecOptions {
   AgentFlags agent;
   std::vector<std::string> destinations;
   std::vector<std::string> command;
+  /// Words that stand before "--", where no command belongs.
+  std::vector<std::string> misplaced;
   OutputFormat format = OutputFormat::kHuman;
 };
 
@@ -84,12 +87,14 @@ int Supervise(ChildProcess child,
   while (true) {
     Delivered& next =
         *std::min_element(all.begin(), all.end(), [](const Delivered& a, const Delivered& b) {
-          return a.refresh_at().time() < b.refresh_at().time();
+          return a.Left() < b.Left();
         });
-    if (const auto exit_code = child.Wait(next.refresh_at())) {
+    if (const auto exit_code = child.Wait(next.Left())) {
       return *exit_code;
     }
-    Refresh(client, child, folder, next);
+    if (next.Left() <= std::chrono::nanoseconds(0)) {
+      Refresh(client, child, folder, next);
+    }
   }
 }
 
@@ -157,6 +162,13 @@ int Run(const AgentClient& client,
 }
 
 ExitCode Exec(const ExecOptions& options) {
+  if (options.command.empty() || !options.misplaced.empty()) {
+    ReportError(
+        Error(Code::kInvalidArgument,
+              "write the command after --, as in `credence exec --destination NAME -- CMD`"),
+        options.format);
+    return ExitCode::kBadUsage;
+  }
   // Before the client starts threads, and before there is a secret.
   const HeldState held;
   const auto client = options.agent.Connect();
@@ -181,8 +193,11 @@ ExitCode Exec(const ExecOptions& options) {
 
 }  // namespace
 
-void AddExecCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
+void AddExecCommand(CLI::App& app,
+                    const std::shared_ptr<Action>& action,
+                    std::vector<std::string> words) {
   auto options = std::make_shared<ExecOptions>();
+  options->command = std::move(words);
   CLI::App* command = app.add_subcommand(
       "exec", "Run a command that finds its credentials as its SDK expects them");
   command->footer(
@@ -200,7 +215,7 @@ void AddExecCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
           "--destination,-d", options->destinations, "Destination to deliver; may be repeated")
       ->required()
       ->allow_extra_args(false);
-  command->add_option("CMD", options->command, "Command and arguments, after --")->required();
+  command->add_option("CMD", options->misplaced, "Command and arguments, after --");
   command->prefix_command(false);
   AddOutputFlag(*command, options->format, "Form of a refusal: human or json");
   options->agent.AddTo(*command);

@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 
@@ -48,6 +50,43 @@ class CommandExecTest : public testing::Test {
 TEST_F(CommandExecTest, TheCommandHasTheCredentialAndItsExitCodeIsOurs) {
   const FakeAgent agent([](int, const auto&, auto& response) { return Give(response); });
   EXPECT_EQ(Exec(agent, "test \"$TOKEN\" = secret && exit 7"), 7);
+}
+
+TEST_F(CommandExecTest, EveryWordAfterTheMarkArrivesAsItIs) {
+  const FakeAgent agent([](int, const auto&, auto& response) { return Give(response); });
+  const std::string script =
+      "test $# = 6 && test \"$1\" = '[a,b]' && test \"$2\" = '[]' && test \"$3\" = '' && "
+      "test \"$4\" = -output && test \"$5\" = -- && test \"$6\" = get";
+  EXPECT_EQ(RunCommandLine({"exec",
+                            "--socket",
+                            agent.socket(),
+                            "-d",
+                            "kv",
+                            "--",
+                            "sh",
+                            "-c",
+                            script,
+                            "x",
+                            "[a,b]",
+                            "[]",
+                            "",
+                            "-output",
+                            "--",
+                            "get"}),
+            0);
+}
+
+TEST_F(CommandExecTest, ACommandThatDoesNotStandBehindTheMarkIsBadUsage) {
+  using Words = std::vector<std::string>;
+  for (const Words& words : {Words{"exec", "-d", "kv", "true"},
+                             Words{"exec", "-d", "kv", "true", "--", "true"},
+                             Words{"exec", "-d", "kv", "--"},
+                             Words{"exec", "-d", "kv"}}) {
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(RunCommandLine(words), 2);
+    EXPECT_THAT(testing::internal::GetCapturedStderr(),
+                testing::HasSubstr("write the command after --"));
+  }
 }
 
 TEST_F(CommandExecTest, AFileIsInThePrivateFolderAndGoesWithTheCommand) {

@@ -1,6 +1,8 @@
 #include "agent/cli/command_line.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 #include <sstream>
 #include <utility>
@@ -52,13 +54,27 @@ ExitCode Explain(const CLI::App& app, const CLI::ParseError& error) {
   return helped ? ExitCode::kOk : ExitCode::kBadUsage;
 }
 
+/// Takes the "--" of exec and the words behind it out of `arguments` and returns the words.
+std::vector<std::string> TakeWordsOfExec(std::vector<std::string>& arguments) {
+  if (arguments.empty() || arguments[0] != "exec") {
+    return {};
+  }
+  const auto mark = std::find(arguments.begin(), arguments.end(), "--");
+  if (mark == arguments.end()) {
+    return {};
+  }
+  std::vector<std::string> words(std::next(mark), arguments.end());
+  arguments.erase(mark, arguments.end());
+  return words;
+}
+
 ExitCode Perform(CLI::App& app,
                  const std::shared_ptr<Action>& action,
                  std::vector<std::string> arguments) {
   app.footer(kFooter);
   app.require_subcommand(1);
   app.set_version_flag("--version", fmt::format("credence {}", kVersion), "Print the version");
-  AddCommands(app, action);
+  AddCommands(app, action, TakeWordsOfExec(arguments));
   arguments = WithDoubleDashes(std::move(arguments));
   // CLI11 takes its arguments from the back.
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
@@ -72,14 +88,16 @@ ExitCode Perform(CLI::App& app,
 
 }  // namespace
 
-void AddCommands(CLI::App& app, const std::shared_ptr<Action>& action) {
+void AddCommands(CLI::App& app,
+                 const std::shared_ptr<Action>& action,
+                 std::vector<std::string> words_of_exec) {
   AddUpCommand(app, action);
   AddRunCommand(app, action);
   AddAuthorityCommand(app, action);
   AddSetupCommand(app, action);
   AddCheckCommand(app, action);
   AddGetCommand(app, action);
-  AddExecCommand(app, action);
+  AddExecCommand(app, action, std::move(words_of_exec));
   AddListCommand(app, action);
   AddStatusCommand(app, action);
   AddAuditCommand(app, action);

@@ -8,6 +8,7 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/common_flags.h"
 #include "base/core/clock.h"
+#include "base/rpc/foreign_text.h"
 
 namespace credence {
 namespace {
@@ -55,7 +56,7 @@ void PrintStatusJson(const GetStatusResponse& status) {
 
 void PrintStatusText(const GetStatusResponse& status) {
   const auto row = [](std::string_view name, const std::string& value) {
-    PrintLine(fmt::format("{:<14} {}", name, value));
+    PrintLine(fmt::format("{:<14} {}", name, ForeignText(value)));
   };
   row("version", status.version());
   row("started", DescribeTime(status.started_at()));

@@ -2,6 +2,8 @@
 
 #include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "agent/cli/exit_code.h"
 
@@ -23,7 +25,10 @@ void AddAuthorityCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddSetupCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddCheckCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddGetCommand(CLI::App& app, const std::shared_ptr<Action>& action);
-void AddExecCommand(CLI::App& app, const std::shared_ptr<Action>& action);
+/// `words` is the command to run; CLI11 must not see it, since it changes words such as "[a,b]".
+void AddExecCommand(CLI::App& app,
+                    const std::shared_ptr<Action>& action,
+                    std::vector<std::string> words);
 void AddListCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddStatusCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddAuditCommand(CLI::App& app, const std::shared_ptr<Action>& action);
@@ -38,6 +43,8 @@ void AddJwksCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddCompletionCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 void AddVersionCommand(CLI::App& app, const std::shared_ptr<Action>& action);
 /// All of them.
-void AddCommands(CLI::App& app, const std::shared_ptr<Action>& action);
+void AddCommands(CLI::App& app,
+                 const std::shared_ptr<Action>& action,
+                 std::vector<std::string> words_of_exec = {});
 
 }  // namespace credence

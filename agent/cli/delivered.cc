@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include "base/core/clock.h"
 #include "base/core/secret_bytes.h"
 
 namespace credence {
@@ -17,12 +16,6 @@ using credential::v1::GetCredentialResponse;
 constexpr std::chrono::seconds kFirstRetry{2};
 constexpr std::chrono::seconds kLongestRetry{60};
 constexpr std::chrono::seconds kLeastRefresh{1};
-
-Deadline RefreshTime(const GetCredentialResponse& credential) {
-  const WallTime now = SystemClock().Now();
-  return Deadline::After(
-      std::max<WallTime::duration>(FromUnixSeconds(credential.refresh_at()) - now, kLeastRefresh));
-}
 
 std::string FillIn(std::string value, const std::string& folder) {
   constexpr std::string_view kMark = "{{dir}}";
@@ -47,8 +40,27 @@ bool VariablesDiffer(const GetCredentialResponse& before, const GetCredentialRes
 Delivered::Delivered(std::string destination, Credential credential)
     : destination_(std::move(destination)),
       credential_(std::move(credential)),
-      refresh_at_(RefreshTime(*credential_)),
-      backoff_({.initial = kFirstRetry, .cap = kLongestRetry}) {}
+      ask_at_(Deadline::After(kLeastRefresh)),
+      backoff_({.initial = kFirstRetry, .cap = kLongestRetry}) {
+  AskWhenTheAgentSays();
+}
+
+std::chrono::nanoseconds Delivered::Left() const {
+  const std::chrono::nanoseconds pause = ask_at_.Remaining();
+  return refresh_at_ ? std::min<std::chrono::nanoseconds>(pause, *refresh_at_ - SystemClock().Now())
+                     : pause;
+}
+
+void Delivered::AskWhenTheAgentSays() {
+  const WallTime now = SystemClock().Now();
+  refresh_at_ = std::max<WallTime>(FromUnixSeconds(credential_->refresh_at()), now + kLeastRefresh);
+  ask_at_ = Deadline::After(*refresh_at_ - now);
+}
+
+void Delivered::AskAfter(std::chrono::nanoseconds pause) {
+  refresh_at_.reset();
+  ask_at_ = Deadline::After(pause);
+}
 
 bool Delivered::Renew(Credential credential) {
   const bool differ = VariablesDiffer(*credential_, *credential);
@@ -56,7 +68,7 @@ bool Delivered::Renew(Credential credential) {
   credential_ = std::move(credential);
   if (newer) {
     backoff_.Reset();
-    refresh_at_ = RefreshTime(*credential_);
+    AskWhenTheAgentSays();
   } else {
     PutOff();
   }
@@ -65,12 +77,12 @@ bool Delivered::Renew(Credential credential) {
 
 std::chrono::milliseconds Delivered::PutOff() {
   const auto wait = backoff_.Next();
-  refresh_at_ = Deadline::After(wait);
+  AskAfter(wait);
   return wait;
 }
 
 void Delivered::AskAgainSoon() {
-  refresh_at_ = Deadline::After(kLeastRefresh);
+  AskAfter(kLeastRefresh);
 }
 
 SecretVariables::~SecretVariables() {

@@ -3,11 +3,13 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/cli/private_folder.h"
 #include "base/core/backoff.h"
+#include "base/core/clock.h"
 #include "base/core/deadline.h"
 #include "base/core/result.h"
 
@@ -25,7 +27,8 @@ class Delivered {
 
   const std::string& destination() const { return destination_; }
   const credential::v1::GetCredentialResponse& credential() const { return *credential_; }
-  Deadline refresh_at() const { return refresh_at_; }
+  /// How long until the agent should be asked for the next; 0 or less: now.
+  std::chrono::nanoseconds Left() const;
 
   /// Takes what the agent answered. While that ends no later than what there is (the agent cannot
   /// get a new one now), the next question comes later and later. Returns whether this is the first
@@ -37,9 +40,15 @@ class Delivered {
   void AskAgainSoon();
 
  private:
+  void AskWhenTheAgentSays();
+  void AskAfter(std::chrono::nanoseconds pause);
+
   std::string destination_;
   Credential credential_;
-  Deadline refresh_at_;
+  /// What the agent said, on the clock that it meant; nullopt while only `ask_at_` counts.
+  std::optional<WallTime> refresh_at_;
+  /// The same from when it said so, which holds if the clock is set back; or the end of a pause.
+  Deadline ask_at_;
   Backoff backoff_;
   bool variables_differ_ = false;
 };

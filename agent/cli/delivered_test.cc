@@ -31,7 +31,7 @@ std::shared_ptr<credential::v1::GetCredentialResponse> Handed(seconds life,
 }
 
 double SecondsLeft(const Delivered& delivered) {
-  return std::chrono::duration<double>(delivered.refresh_at().Remaining()).count();
+  return std::chrono::duration<double>(delivered.Left()).count();
 }
 
 TEST(DeliveredTest, IsAskedForAgainWhenTheAgentSays) {

@@ -8,7 +8,24 @@
 namespace credence {
 namespace {
 
-constexpr std::array kPassedOn = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
+/// Those that end a process which says nothing about them, apart from what a fault or a write of
+/// its own raises, and SIGWINCH. The real-time signals are the rest of them.
+constexpr std::array kPassedOn = {SIGHUP,
+                                  SIGINT,
+                                  SIGQUIT,
+                                  SIGUSR1,
+                                  SIGUSR2,
+                                  SIGALRM,
+                                  SIGTERM,
+                                  SIGSTKFLT,
+                                  SIGXCPU,
+                                  SIGVTALRM,
+                                  SIGPROF,
+                                  SIGIO,
+                                  SIGPWR,
+                                  SIGWINCH};
+/// What a write of ours raises: into a pipe that nobody reads, and beyond the limit of a file.
+constexpr std::array kOfOurWrites = {SIGPIPE, SIGXFSZ};
 constexpr std::array kEnding = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 /// No core file, and not handed to a program that collects them either, as it would be with 0.
 /// Source: core(5), fs/coredump.c of the kernel.
@@ -28,12 +45,17 @@ sigset_t PassedOnSignals() {
   for (const int number : kPassedOn) {
     sigaddset(&set, number);
   }
+  for (int number = SIGRTMIN; number <= SIGRTMAX; ++number) {
+    sigaddset(&set, number);
+  }
   return set;
 }
 
 HeldState::HeldState() {
   sigset_t blocked = PassedOnSignals();
-  sigaddset(&blocked, SIGPIPE);
+  for (const int number : kOfOurWrites) {
+    sigaddset(&blocked, number);
+  }
   pthread_sigmask(SIG_BLOCK, &blocked, &signals_before_);
   // Under a parent that ignores it the kernel would keep the command's exit code from us.
   signal(SIGCHLD, SIG_DFL);

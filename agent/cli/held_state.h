@@ -11,10 +11,10 @@ namespace credence {
 
 /// What this process changes of itself to hold a credential on behalf of a command, and how it was
 /// before: the command starts with that. Blocked from now on are the signals that a ChildProcess
-/// passes on, and SIGPIPE: nobody may be left to read our messages while the command still needs
-/// us. SIGCHLD is not ignored any more, for the command
-/// neither. A crash of ours leaves no core. Make one before any library starts a thread: a signal
-/// that reaches a thread which does not block it ends us and leaves the command alone.
+/// passes on, and those of a write that fails: nobody may be left to read our messages while the
+/// command still needs us. SIGCHLD is not ignored any more, for the command neither. A crash of
+/// ours leaves no core. Make one before any library starts a thread: a signal that reaches a thread
+/// which does not block it ends us and leaves the command alone.
 class HeldState {
  public:
   HeldState();
@@ -34,7 +34,7 @@ class HeldState {
   UniqueFd ending_fd_;
 };
 
-/// The signals that a ChildProcess passes on.
+/// The signals that a ChildProcess passes on: whatever would end us and leaves us a choice.
 sigset_t PassedOnSignals();
 
 }  // namespace credence

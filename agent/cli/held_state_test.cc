@@ -43,11 +43,11 @@ TEST(HeldStateTest, KeepsASignalThatAsksUsToEnd) {
 
 TEST(HeldStateTest, OtherSignalsDoNotAskUsToEnd) {
   const HeldState held;
-  raise(SIGUSR1);
-  raise(SIGWINCH);
-  EXPECT_EQ(held.EndingSignal(), std::nullopt);
-  Take(SIGUSR1);
-  Take(SIGWINCH);
+  for (const int number : {SIGUSR1, SIGWINCH, SIGALRM, SIGXFSZ, SIGRTMIN, SIGRTMAX}) {
+    raise(number);
+    EXPECT_EQ(held.EndingSignal(), std::nullopt);
+    Take(number);
+  }
 }
 
 TEST(HeldStateTest, ASignalThatWeWereToldToIgnoreDoesNotEndUs) {

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <cstddef>
 #include <filesystem>
 #include <system_error>
 #include <vector>
@@ -15,12 +17,20 @@
 #include <stdio.h>
 
 #include "agent/cli/environment.h"
+#include "base/core/clock.h"
 #include "base/core/file.h"
 
 namespace credence {
 namespace {
 
 constexpr mode_t kOwnerOnly = 0700;
+constexpr std::string_view kNameStart = "credence-";
+/// What mkdtemp fills in.
+constexpr std::string_view kNameEnd = "XXXXXX";
+/// A younger folder may be about to be locked.
+constexpr std::chrono::minutes kLeastLeftoverAge{1};
+constexpr int kMostNamesLookedAt = 10'000;
+constexpr std::size_t kMostLeftovers = 100;
 
 bool IsOursAlone(const char* path) {
   struct stat info{};
@@ -49,6 +59,34 @@ Error Failure(std::string_view what, std::string_view path, int error_number) {
 /// Opens the folder `name` of `parent`.
 UniqueFd OpenFolder(int parent, const char* name) {
   return UniqueFd(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+/// Whether nobody serves the open folder `fd` any more: it is of our making, and not locked, as it
+/// was for as long as its maker lived.
+bool IsLeftover(int fd) {
+  struct stat info{};
+  if (fstat(fd, &info) != 0 || info.st_uid != geteuid() || (info.st_mode & 07777) != kOwnerOnly) {
+    return false;
+  }
+  const auto age = SystemClock().Now() - FromUnixSeconds(info.st_mtim.tv_sec);
+  return age > kLeastLeftoverAge && flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+/// Paths of folders in `parent` that are named as ours are.
+std::vector<std::string> FoldersLikeOurs(const std::string& parent) {
+  std::vector<std::string> paths;
+  std::error_code failed;
+  std::filesystem::directory_iterator entry(parent, failed);
+  for (int looked_at = 0; !failed && entry != std::filesystem::directory_iterator() &&
+                          looked_at < kMostNamesLookedAt && paths.size() < kMostLeftovers;
+       ++looked_at) {
+    const std::string name = entry->path().filename().string();
+    if (name.starts_with(kNameStart) && name.size() == kNameStart.size() + kNameEnd.size()) {
+      paths.push_back(entry->path().string());
+    }
+    entry.increment(failed);
+  }
+  return paths;
 }
 
 /// The folder `relative` of `root`, made where it is missing.
@@ -94,7 +132,8 @@ Result<void> Replace(int folder, const std::string& name, std::string_view conte
 Result<PrivateFolder> PrivateFolder::Create() {
   int error_number = 0;
   for (const std::string& parent : Candidates()) {
-    std::string path = parent + "/credence-XXXXXX";
+    RemoveLeftovers(parent);
+    std::string path = fmt::format("{}/{}{}", parent, kNameStart, kNameEnd);
     if (mkdtemp(path.data()) != nullptr) {
       UniqueFd fd = OpenFolder(AT_FDCWD, path.c_str());
       // systemd-tmpfiles leaves a locked folder alone, however old it is.
@@ -108,6 +147,15 @@ Result<PrivateFolder> PrivateFolder::Create() {
   return Error(
       CodeFromErrno(error_number),
       fmt::format("create a private folder in /dev/shm or /tmp: {}", ErrnoText(error_number)));
+}
+
+void PrivateFolder::RemoveLeftovers(const std::string& parent) {
+  for (std::string& path : FoldersLikeOurs(parent)) {
+    UniqueFd fd = OpenFolder(AT_FDCWD, path.c_str());
+    if (fd.valid() && IsLeftover(fd.get())) {
+      const PrivateFolder removed_at_the_end(std::move(path), std::move(fd));
+    }
+  }
 }
 
 bool PrivateFolder::IsInPlace() const {

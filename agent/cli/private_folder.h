@@ -17,8 +17,9 @@ namespace credence {
 /// more.
 class PrivateFolder {
  public:
-  /// In XDG_RUNTIME_DIR if that is ours alone, else /dev/shm, else TMPDIR or /tmp.
-  /// Errors: as CodeFromErrno, naming the folder.
+  /// In XDG_RUNTIME_DIR if that is ours alone, else /dev/shm, else TMPDIR or /tmp. Removes there
+  /// what processes of this user that were killed have left. Errors: as CodeFromErrno, naming the
+  /// folder.
   static Result<PrivateFolder> Create();
 
   PrivateFolder(PrivateFolder&& other) noexcept = default;
@@ -37,6 +38,7 @@ class PrivateFolder {
  private:
   PrivateFolder(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
 
+  static void RemoveLeftovers(const std::string& parent);
   bool IsInPlace() const;
 
   std::string path_;

@@ -1,15 +1,20 @@
 #include "agent/cli/private_folder.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <string>
 
 #include <gmock/gmock.h>
 
+#include "base/core/check.h"
 #include "base/core/file.h"
 #include "base/core/testing/result_matchers.h"
 #include "base/core/unique_fd.h"
@@ -100,6 +105,82 @@ TEST(PrivateFolderTest, FollowsNoLinkInsideIt) {
   std::filesystem::create_symlink(other->path(), folder->path() + "/link");
   EXPECT_FALSE(folder->Write("link/a", "secret", 0600).ok());
   EXPECT_TRUE(std::filesystem::is_empty(other->path()));
+}
+
+/// While it lives, folders are made in `path()`.
+class OwnRuntimeFolder {
+ public:
+  OwnRuntimeFolder() : path_(testing::TempDir() + "runtime.XXXXXX") {
+    CREDENCE_CHECK(mkdtemp(path_.data()) != nullptr);
+    if (const char* before = getenv("XDG_RUNTIME_DIR")) {  // NOLINT(concurrency-mt-unsafe): a test
+      before_ = before;
+    }
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): a test
+    setenv("XDG_RUNTIME_DIR", path_.c_str(), 1);
+  }
+  ~OwnRuntimeFolder() {
+    if (before_) {
+      // NOLINTNEXTLINE(concurrency-mt-unsafe): a test
+      setenv("XDG_RUNTIME_DIR", before_->c_str(), 1);
+    } else {
+      unsetenv("XDG_RUNTIME_DIR");  // NOLINT(concurrency-mt-unsafe): a test
+    }
+    std::filesystem::remove_all(path_);
+  }
+  OwnRuntimeFolder(const OwnRuntimeFolder&) = delete;
+  OwnRuntimeFolder& operator=(const OwnRuntimeFolder&) = delete;
+
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+  std::string Make(const std::string& name, mode_t mode = 0700) const {
+    std::string path = *this / name;
+    std::filesystem::create_directory(path);
+    std::ofstream(path + "/token") << "secret";
+    CREDENCE_CHECK(chmod(path.c_str(), mode) == 0);
+    MakeOld(path);
+    return path;
+  }
+  static void MakeOld(const std::string& path) {
+    const auto then = std::filesystem::file_time_type::clock::now() - std::chrono::minutes(2);
+    std::filesystem::last_write_time(path, then);
+  }
+
+ private:
+  std::string path_;
+  std::optional<std::string> before_;
+};
+
+TEST(PrivateFolderTest, RemovesWhatKilledProcessesLeft) {
+  const OwnRuntimeFolder runtime;
+  const auto living = PrivateFolder::Create();
+  ASSERT_THAT(living, IsOk());
+  ASSERT_EQ(living->path().find(runtime / "credence-"), 0U);
+  OwnRuntimeFolder::MakeOld(living->path());
+  const std::string left = runtime.Make("credence-abCD12");
+  const std::string young = runtime.Make("credence-young0");
+  std::filesystem::last_write_time(young, std::filesystem::file_time_type::clock::now());
+  const std::string open = runtime.Make("credence-open00", 0755);
+  const std::string other = runtime.Make("credence-longer0");
+  const std::string outside = runtime.Make("outside");
+  std::filesystem::create_symlink(outside, runtime / "credence-linked");
+  const auto folder = PrivateFolder::Create();
+  ASSERT_THAT(folder, IsOk());
+  EXPECT_FALSE(std::filesystem::exists(left));
+  for (const std::string& kept : {living->path(), young, open, other, outside}) {
+    EXPECT_TRUE(std::filesystem::exists(kept)) << kept;
+  }
+  EXPECT_TRUE(std::filesystem::exists(outside + "/token"));
+  EXPECT_THAT(living->Write("a", "secret", 0600), IsOk());
+}
+
+TEST(PrivateFolderTest, LeavesTheFoldersOfOtherUsersAlone) {
+  if (geteuid() != 0) {
+    GTEST_SKIP() << "only root can make a folder of another user";
+  }
+  const OwnRuntimeFolder runtime;
+  const std::string theirs = runtime.Make("credence-theirs");
+  ASSERT_EQ(chown(theirs.c_str(), 65534, 65534), 0);
+  ASSERT_THAT(PrivateFolder::Create(), IsOk());
+  EXPECT_TRUE(std::filesystem::exists(theirs));
 }
 
 TEST(PrivateFolderTest, IsLockedAgainstTheCleanerOfOldFiles) {

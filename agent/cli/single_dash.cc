@@ -16,6 +16,9 @@ std::vector<std::string> WithDoubleDashes(std::vector<std::string> arguments) {
     return arguments;
   }
   for (std::string& argument : arguments) {
+    if (argument == "--") {
+      break;
+    }
     const bool long_flag = argument.size() > 2 && argument[0] == '-' &&
                            std::isalpha(static_cast<unsigned char>(argument[1])) != 0 &&
                            std::isalnum(static_cast<unsigned char>(argument[2])) != 0;

@@ -13,6 +13,7 @@
 #include "agent/config/hcl/parser.h"
 #include "agent/config/sections.h"
 #include "base/core/file.h"
+#include "base/spiffe/spiffe_id.h"
 
 namespace credence {
 namespace {
@@ -47,13 +48,25 @@ bool PreferTrue(const std::optional<bool>& flag, const std::optional<Setting<boo
   return flag.value_or(false) || (file && file->value);
 }
 
+/// Of a bare name, or of a SPIFFE ID in it, as SPIRE takes them.
+Result<TrustDomain> ParseTrustDomain(std::string_view text) {
+  if (text.find(":/") == std::string_view::npos) {
+    return TrustDomain::Parse(text);
+  }
+  auto id = SpiffeId::Parse(text);
+  if (!id.ok()) {
+    return std::move(id).error();
+  }
+  return id->trust_domain();
+}
+
 TrustDomain ReadTrustDomain(const TextSetting& setting, const Place& agent, Mistakes& mistakes) {
   const auto fallback = TrustDomain::Parse("unset");
   if (!setting) {
     mistakes.AddMissing({agent.at, "agent.trust_domain"}, "a trust domain such as \"example.org\"");
     return *fallback;
   }
-  const auto domain = TrustDomain::Parse(setting->value);
+  const auto domain = ParseTrustDomain(setting->value);
   if (!domain.ok()) {
     mistakes.Add(setting->place, domain.error().message());
     return *fallback;

@@ -294,6 +294,25 @@ TEST(AgentConfigTest, CommandLineBeatsTheFile) {
   EXPECT_TRUE(config.allow_unauthenticated_verifiers);
 }
 
+TEST(AgentConfigTest, TheTrustDomainIsANameOrThatOfASpiffeId) {
+  AgentConfigOverrides flags;
+  for (const char* text : {"flag.example", "spiffe://flag.example", "spiffe://flag.example/a/b"}) {
+    flags.trust_domain = text;
+    EXPECT_EQ(Good(Minimal(), flags).trust_domain.name(), "flag.example");
+    const std::string file = "agent { trust_domain = \"" + std::string(text) +
+                             "\" server_address = \"s\" server_port = 1 }\nplugins { " + kNode +
+                             kKeys + kUnix + " }";
+    EXPECT_EQ(Good(file).trust_domain.name(), "flag.example");
+  }
+  for (const char* text :
+       {"flag.example/a", "spiffe:/a", "https://a", "spiffe://", "spiffe://a/"}) {
+    flags.trust_domain = text;
+    EXPECT_THAT(MistakesOf(Minimal(), flags),
+                ElementsAre(testing::StartsWith("command line: -trustDomain: ")))
+        << text;
+  }
+}
+
 TEST(AgentConfigTest, AFlagIsEnoughWhereTheFileSaysNothing) {
   AgentConfigOverrides flags;
   flags.trust_domain = "example.org";

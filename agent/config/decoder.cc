@@ -204,7 +204,7 @@ std::optional<Setting<std::string>> Section::ReadText(std::string_view key, bool
     }
     return std::nullopt;
   }
-  if (value.text.empty()) {
+  if (value.text.empty() && typing_ == Typing::kAsSpire) {
     return std::nullopt;
   }
   return Setting<std::string>{value.text, {value.at, Name(key)}};
@@ -255,7 +255,7 @@ std::optional<Setting<std::chrono::milliseconds>> Section::Duration(std::string_
     return std::nullopt;
   }
   const Value& value = entry->value;
-  if (value.kind == ValueKind::kString && value.text.empty()) {
+  if (value.kind == ValueKind::kString && value.text.empty() && typing_ == Typing::kAsSpire) {
     return std::nullopt;
   }
   if (value.kind == ValueKind::kString) {

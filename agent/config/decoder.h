@@ -53,9 +53,9 @@ class Mistakes {
 /// How strictly kinds of values are told apart.
 enum class Typing {
   /// As HCL 1 does for SPIRE: keys in any case, "80" is a number too, 80 a text, "true" a truth
-  /// value.
+  /// value; an empty text or duration is as good as none.
   kAsSpire,
-  /// As written.
+  /// As written: an empty text is a text, and no duration.
   kExact,
 };
 
@@ -81,7 +81,6 @@ class Section {
   /// The key as messages name it.
   std::string Name(std::string_view key) const;
 
-  /// An empty text counts as not set, as in SPIRE.
   std::optional<Setting<std::string>> Text(std::string_view key);
   /// The same for a value that messages must not show.
   std::optional<Setting<std::string>> SecretText(std::string_view key);

@@ -13,6 +13,21 @@ bool IsNameByte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
+/// A name by itself, whatever follows. Source: isShellSpecialVar of Go's os.Expand.
+bool IsSpecialName(char c) {
+  return (c >= '0' && c <= '9') || std::string_view("$*#@!?-").find(c) != std::string_view::npos;
+}
+
+/// Bytes of the name that `text` starts with.
+std::size_t NameBytes(std::string_view text, bool braced) {
+  if (!text.empty() && IsSpecialName(text.front()) &&
+      (!braced || text.substr(1).starts_with('}'))) {
+    return 1;
+  }
+  const auto end = std::find_if_not(text.begin(), text.end(), IsNameByte);
+  return static_cast<std::size_t>(end - text.begin());
+}
+
 Position PositionOf(std::string_view text, std::size_t offset) {
   const std::string_view before = text.substr(0, offset);
   const auto lines = std::count(before.begin(), before.end(), '\n');
@@ -39,10 +54,7 @@ ExpandedText ExpandEnvironment(std::string_view text, const EnvironmentLookup& l
     }
     const bool braced = text.substr(dollar + 1).starts_with('{');
     const std::size_t start = dollar + (braced ? 2 : 1);
-    std::size_t end = start;
-    while (end < text.size() && IsNameByte(text[end])) {
-      ++end;
-    }
+    const std::size_t end = start + NameBytes(text.substr(start), braced);
     if (braced && (end == start || end == text.size() || text[end] != '}')) {
       out.error =
           SyntaxError{PositionOf(text, dollar), "expected a variable's name and } after ${"};
@@ -51,7 +63,8 @@ ExpandedText ExpandEnvironment(std::string_view text, const EnvironmentLookup& l
     if (end == start) {
       out.text += '$';
     } else {
-      out.text += lookup(text.substr(start, end - start));
+      const std::string_view name = text.substr(start, end - start);
+      out.text += name == "$" ? "$" : lookup(name);
     }
     at = braced ? end + 1 : end;
   }

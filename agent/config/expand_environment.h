@@ -20,9 +20,10 @@ struct ExpandedText {
   std::optional<SyntaxError> error;
 };
 
-/// Replaces $NAME and ${NAME}, NAME being letters, digits and '_'; a '$' before anything else
-/// stays. At most 1 MiB comes out; the rest is cut off and an error is set. Source: what
-/// spire-agent's -expandEnv does.
+/// Replaces $NAME and ${NAME}, NAME being letters, digits and '_', or one of $*#@!?- or (without
+/// braces) a digit; $$ and ${$} are '$'; a '$' before anything else stays. At most 1 MiB comes out;
+/// the rest is cut off and an error is set. Source: what spire-agent's -expandEnv does, which is
+/// Go's os.Expand.
 ExpandedText ExpandEnvironment(std::string_view text, const EnvironmentLookup& lookup);
 
 }  // namespace credence

@@ -12,7 +12,7 @@ namespace {
 
 ExpandedText Expand(std::string_view text) {
   static const std::map<std::string, std::string, std::less<>> kVariables = {
-      {"NAME", "value"}, {"A_1", "one"}, {"EMPTY", ""}, {"DOLLAR", "$NAME"}};
+      {"NAME", "value"}, {"A_1", "one"}, {"EMPTY", ""}, {"DOLLAR", "$NAME"}, {"1", "first"}};
   return ExpandEnvironment(text, [](std::string_view name) {
     const auto found = kVariables.find(name);
     return found == kVariables.end() ? std::string() : found->second;
@@ -37,18 +37,22 @@ TEST_P(ExpandEnvironmentTest, Replaces) {
   EXPECT_EQ(expanded.text, GetParam().expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(Table,
-                         ExpandEnvironmentTest,
-                         testing::Values(ExpandCase{"Nothing", "a = 1", "a = 1"},
-                                         ExpandCase{"Bare", "a = \"$NAME/x\"", "a = \"value/x\""},
-                                         ExpandCase{"Braced", "x${NAME}y", "xvaluey"},
-                                         ExpandCase{"DigitsAndUnderscore", "$A_1-$A_1", "one-one"},
-                                         ExpandCase{"AtTheEnd", "$NAME", "value"},
-                                         ExpandCase{
-                                             "NotSet", "[$NOT_SET][${NOT_SET}][$EMPTY]", "[][][]"},
-                                         ExpandCase{"LoneDollar", "5$ $\"$", "5$ $\"$"},
-                                         ExpandCase{"OnceOnly", "$DOLLAR", "$NAME"}),
-                         [](const auto& tested) { return tested.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Table,
+    ExpandEnvironmentTest,
+    testing::Values(
+        ExpandCase{"Nothing", "a = 1", "a = 1"},
+        ExpandCase{"Bare", "a = \"$NAME/x\"", "a = \"value/x\""},
+        ExpandCase{"Braced", "x${NAME}y", "xvaluey"},
+        ExpandCase{"DigitsAndUnderscore", "$A_1-$A_1", "one-one"},
+        ExpandCase{"AtTheEnd", "$NAME", "value"},
+        ExpandCase{"NotSet", "[$NOT_SET][${NOT_SET}][$EMPTY]", "[][][]"},
+        ExpandCase{"LoneDollar", "5$ $\"$", "5$ $\"$"},
+        ExpandCase{"Escaped", "$$NAME ${$}{NAME} $$$NAME $$$$", "$NAME ${NAME} $value $$"},
+        ExpandCase{"DigitIsANameByItself", "$1abc $12 ${1}2 [${12}]", "firstabc first2 first2 []"},
+        ExpandCase{"SpecialNames", "[$*$#$@$!$?$-][${-}]", "[][]"},
+        ExpandCase{"OnceOnly", "$DOLLAR", "$NAME"}),
+    [](const auto& tested) { return tested.param.name; });
 
 TEST(ExpandEnvironmentErrorTest, OpenBraceIsAMistakeWithItsPlace) {
   const ExpandedText expanded = Expand("a\nb ${NAME");

@@ -376,6 +376,40 @@ INSTANTIATE_TEST_SUITE_P(
             "\"10m\" or \"24h\", "
             "found 300"},
         ResourceRejectCase{
+            "EmptyDuration",
+            Destination("{name: kv}",
+                        "{max_ttl: '', adapter: openbao, settings: {address: https://x}}"),
+            "kv.yaml:4:17: Destination kv: spec.max_ttl: expected a duration such as \"30s\", "
+            "\"10m\" or \"24h\", found \"\""},
+        ResourceRejectCase{
+            "EmptyDurationOfAGrant",
+            Grant("{name: g}",
+                  "{destination: kv, subject: {spiffe_id: 'spiffe://a/b'}, max_ttl: ''}") +
+                "---\n" + NamedDestination("kv"),
+            "kv.yaml:4:72: Grant g: spec.max_ttl: expected a duration such as \"30s\", \"10m\" or "
+            "\"24h\", found \"\""},
+        ResourceRejectCase{
+            "EmptyExpiry",
+            Grant("{name: g, expires: ''}",
+                  "{destination: kv, subject: {spiffe_id: 'spiffe://a/b'}}") +
+                "---\n" + NamedDestination("kv"),
+            "kv.yaml:3:30: Grant g: metadata.expires: expected a date 2027-03-01 or a time "
+            "2027-03-01T12:00:00Z, found \"\""},
+        ResourceRejectCase{
+            "EmptyAssurance",
+            Grant("{name: g}",
+                  "{destination: kv, subject: {spiffe_id: 'spiffe://a/b', assurance: ''}}") +
+                "---\n" + NamedDestination("kv"),
+            "kv.yaml:4:73: Grant g: spec.subject.assurance: expected pinned or opened_by_pid, "
+            "found "
+            "\"\""},
+        ResourceRejectCase{
+            "EmptySensitivity",
+            Destination("{name: kv, sensitivity: ''}",
+                        "{adapter: openbao, settings: {address: https://x}}"),
+            "kv.yaml:3:35: Destination kv: metadata.sensitivity: expected low, normal or high, "
+            "found \"\""},
+        ResourceRejectCase{
             "NoSpec",
             "apiVersion: credence/v1\nkind: Grant\nmetadata: {name: g}\n",
             "kv.yaml:1:1: Grant g: spec: is missing: expected subject and destination"},

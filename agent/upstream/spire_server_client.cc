@@ -11,6 +11,7 @@
 #include "agent/upstream/refusal.h"
 #include "agent/upstream/translate.h"
 #include "base/rpc/call.h"
+#include "base/rpc/foreign_text.h"
 
 #include "credence/authority/v1/changes.pb.h"
 #include "spire/api/server/agent/v1/agent.pb.h"
@@ -120,7 +121,8 @@ SignedX509 SignedItem(const svidv1::BatchNewX509SVIDResponse::Result& result) {
     return X509SvidFromServer(result.svid());
   }
   const bool canonical = code > 0 && code <= static_cast<int>(Code::kUnauthenticated);
-  return Error(canonical ? static_cast<Code>(code) : Code::kUnknown, result.status().message());
+  return Error(canonical ? static_cast<Code>(code) : Code::kUnknown,
+               ForeignText(result.status().message()));
 }
 
 }  // namespace

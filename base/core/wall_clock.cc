@@ -6,18 +6,19 @@
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 
-#include "base/core/unique_fd.h"
-
 namespace credence {
 namespace {
 
-constexpr std::chrono::seconds kLongestBlindWait{30};
 /// More than any schedule, and far from what overflows.
 constexpr std::chrono::hours kLongestWait{24 * 365};
 
-/// A descriptor that becomes readable after `duration` and when the clock is set.
+}  // namespace
+
 UniqueFd WallTimer(std::chrono::nanoseconds duration) {
   using std::chrono::seconds;
+  // An absolute time in the past would be no timer at all.
+  duration =
+      std::clamp<std::chrono::nanoseconds>(duration, std::chrono::nanoseconds(1), kLongestWait);
   UniqueFd timer(timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC));
   timespec now{};
   if (!timer.valid() || clock_gettime(CLOCK_REALTIME, &now) != 0) {
@@ -35,15 +36,11 @@ UniqueFd WallTimer(std::chrono::nanoseconds duration) {
   return timer;
 }
 
-}  // namespace
-
 Task<void> SleepOnWallClock(std::chrono::nanoseconds duration) {
-  // An absolute time in the past would be no timer at all.
-  duration =
-      std::clamp<std::chrono::nanoseconds>(duration, std::chrono::nanoseconds(1), kLongestWait);
   UniqueFd timer = WallTimer(duration);
   if (!timer.valid()) {
-    co_await Sleep(std::min<std::chrono::nanoseconds>(duration, kLongestBlindWait));
+    co_await Sleep(std::clamp<std::chrono::nanoseconds>(
+        duration, std::chrono::nanoseconds(0), kLongestBlindWait));
     co_return;
   }
   const auto executor = co_await asio::this_coro::executor;

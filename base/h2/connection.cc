@@ -46,7 +46,8 @@ Connection::Connection(ServerContext& server,
       transport_(std::move(transport)),
       session_(server, std::move(peer), [this] { FlushSoon(); }),
       timer_(server.timers),
-      last_active_(server.clock.SteadyNow()) {
+      last_active_(server.clock.SteadyNow()),
+      last_call_(last_active_) {
   boost::system::error_code failed;
   socket_.assign(socket.get(), failed);
   if (!failed) {
@@ -133,7 +134,9 @@ void Connection::ReadOnce() {
   last_active_ = server_.clock.SteadyNow();
   const auto bytes = buffer.bytes().first(moved.bytes);
   reading_ = true;
+  NoteOpenCalls();
   const bool sound = session_.Receive(bytes);
+  NoteOpenCalls();
   reading_ = false;
   explicit_bzero(buffer.data(), bytes.size());
   if (sound && session_.started_call()) {
@@ -183,6 +186,7 @@ void Connection::Flush() {
     if (!open_ || !WritePending()) {
       return;
     }
+    NoteOpenCalls();
     SecretBytes& buffer = server_.write_buffer;
     const auto filled = session_.Send({buffer.data(), buffer.size()});
     if (!filled || (*filled == 0 && session_.Done())) {
@@ -260,14 +264,22 @@ Task<void> Connection::WriteWhenReady(std::shared_ptr<Connection> self) {
   }
 }
 
+void Connection::NoteOpenCalls() {
+  if (session_.open_calls() > 0) {
+    last_call_ = server_.clock.SteadyNow();
+  }
+}
+
 void Connection::SetTimer(std::chrono::milliseconds wait) {
   timer_.Set(server_.clock.SteadyNow() + wait, [this] { OnTimer(); });
 }
 
 void Connection::OnTimer() {
   const auto self = shared_from_this();
+  NoteOpenCalls();
   const auto now = server_.clock.SteadyNow();
   const auto quiet = std::chrono::duration_cast<std::chrono::milliseconds>(now - last_active_);
+  const auto idle = std::chrono::duration_cast<std::chrono::milliseconds>(now - last_call_);
   const auto idle_timeout = server_.options.idle_timeout;
   const bool stuck = !pending_.empty() && quiet >= kWriteTimeout;
   const auto header_block_due = HeaderBlockDue();
@@ -290,14 +302,13 @@ void Connection::OnTimer() {
     SetTimer(kWriteTimeout);
     return;
   }
-  if (session_.open_calls() == 0 && quiet >= idle_timeout) {
+  if (session_.open_calls() == 0 && idle >= idle_timeout) {
     ending_ = true;
     session_.AnnounceEnd();
     SetTimer(kGoawayPause);
     return;
   }
-  const auto period = pending_.empty() ? idle_timeout : kWriteTimeout;
-  SetTimer(period > quiet ? period - quiet : period);
+  SetTimer(pending_.empty() ? idle_timeout - idle : kWriteTimeout - quiet);
 }
 
 std::optional<SteadyTime> Connection::HeaderBlockDue() const {

@@ -62,6 +62,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   /// What the socket took of `bytes`; closes on errors.
   std::size_t Write(std::span<const std::uint8_t> bytes);
   void AwaitWritable();
+  /// To be called before and after everything that may begin or end a call.
+  void NoteOpenCalls();
   void OnTimer();
   void SetTimer(std::chrono::milliseconds wait);
   /// When the header block that is arriving has to be complete; nullopt if none is.
@@ -79,7 +81,10 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   std::unique_ptr<Transport> transport_;
   Session session_;
   TimerQueue::Entry timer_;
+  /// When bytes last came or went.
   SteadyTime last_active_;
+  /// When there last was a call.
+  SteadyTime last_call_;
   /// Bytes that the socket did not take yet.
   SecretBytes pending_;
   std::size_t pending_sent_ = 0;

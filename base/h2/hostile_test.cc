@@ -215,6 +215,21 @@ TEST_F(ServerTest, ConnectionWithoutACallIsSentAwayAndOneWithACallStays) {
   EXPECT_TRUE(RunUntil([&] { return busy.hung_up(); }));
 }
 
+TEST_F(ServerTest, PingsDoNotKeepAConnectionWithoutACallOpen) {
+  Start({.idle_timeout = milliseconds(300)});
+  TestClient& client = Connect();
+  const auto id = client.Call("/t/Echo", FrameMessage("x"));
+  ASSERT_EQ(StatusOf(client, id), "0");
+  for (int pings = 0; pings < 40 && !client.hung_up(); ++pings) {
+    client.Ping();
+    RunFor(milliseconds(50));
+  }
+  EXPECT_TRUE(client.hung_up());
+  EXPECT_GT(client.pings_answered(), 3U);
+  ASSERT_FALSE(client.goaways().empty());
+  EXPECT_EQ(client.goaways().front().first, static_cast<std::uint32_t>(NGHTTP2_NO_ERROR));
+}
+
 TEST_F(ServerTest, CallsOverTheCapOfAConnectionAreRefused) {
   Start({.max_streams_per_connection = 10});
   TestClient& client = Connect();

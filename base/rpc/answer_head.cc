@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <nghttp2/nghttp2.h>
 
+#include "base/rpc/foreign_text.h"
 #include "base/wire/grpc_text.h"
 
 namespace credence {
@@ -125,7 +126,7 @@ RpcVerdict AnswerHead::Status() const {
     return RpcVerdict{Ok(), ""};
   }
   const bool canonical = number && *number <= static_cast<int>(Code::kUnauthenticated);
-  std::string message = h2::PercentDecode(block_.message, kMaxMessageBytes);
+  std::string message = ForeignText(h2::PercentDecode(block_.message, kMaxMessageBytes));
   if (message.empty()) {
     message = "the server gave no reason";
   }

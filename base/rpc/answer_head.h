@@ -19,7 +19,8 @@ struct RpcVerdict {
   static RpcVerdict Failed(Code code, std::string message);
 };
 
-/// What a server says about a call in its header blocks: headers, then perhaps trailers. Pure.
+/// What a server says about a call in its header blocks: headers, then perhaps trailers. Its words
+/// are shown as ForeignText. Pure.
 /// Source: grpc/doc/PROTOCOL-HTTP2.md, "Responses"; grpc/doc/http-grpc-status-mapping.md.
 class AnswerHead {
  public:

@@ -103,6 +103,14 @@ TEST(AnswerHeadTest, LongMessagesAreCutAndBadDetailsDropped) {
   EXPECT_EQ(verdict->details, "");
 }
 
+TEST(AnswerHeadTest, MessagesCarryNothingForATerminalAndStayUtf8) {
+  EXPECT_THAT(Judge({{"grpc-status", "3"}, {"grpc-message", "%1b[2J%ff"}}, kEnds)->result,
+              FailsWith(Code::kInvalidArgument, "?[2J?"));
+  const std::string cut = std::string(1023, 'x') + "%C3%A4";
+  EXPECT_THAT(Judge({{"grpc-status", "3"}, {"grpc-message", cut.c_str()}}, kEnds)->result,
+              FailsWith(Code::kInvalidArgument, std::string(1023, 'x') + "?"));
+}
+
 TEST(AnswerHeadTest, ABlockIsBounded) {
   AnswerHead head;
   head.Begin();

@@ -1,27 +1,14 @@
 #include "agent/cli/check/finding.h"
 
-#include <algorithm>
 #include <utility>
 
 #include <boost/json/object.hpp>
 #include <fmt/format.h>
 
 #include "agent/cli/output.h"
+#include "base/rpc/foreign_text.h"
 
 namespace credence {
-namespace {
-
-/// Some of it comes from the vendor or from an issuer: no control characters for a terminal.
-std::string OneLine(std::string text) {
-  std::replace_if(
-      text.begin(),
-      text.end(),
-      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; },
-      ' ');
-  return text;
-}
-
-}  // namespace
 
 const char* VerdictName(Verdict verdict) {
   switch (verdict) {
@@ -35,17 +22,16 @@ const char* VerdictName(Verdict verdict) {
   return "failed";
 }
 
-Finding Passed(std::string check, std::string detail) {
-  return Finding{std::move(check), Verdict::kOk, OneLine(std::move(detail)), ""};
+Finding Passed(std::string check, std::string_view detail) {
+  return Finding{std::move(check), Verdict::kOk, ForeignText(detail), ""};
 }
 
-Finding Failed(std::string check, std::string detail, std::string fix) {
-  return Finding{
-      std::move(check), Verdict::kFailed, OneLine(std::move(detail)), OneLine(std::move(fix))};
+Finding Failed(std::string check, std::string_view detail, std::string_view fix) {
+  return Finding{std::move(check), Verdict::kFailed, ForeignText(detail), ForeignText(fix)};
 }
 
-Finding Skipped(std::string check, std::string detail) {
-  return Finding{std::move(check), Verdict::kSkipped, OneLine(std::move(detail)), ""};
+Finding Skipped(std::string check, std::string_view detail) {
+  return Finding{std::move(check), Verdict::kSkipped, ForeignText(detail), ""};
 }
 
 void PrintFindings(const std::vector<Finding>& findings) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <boost/json/array.hpp>
@@ -12,7 +13,8 @@ enum class Verdict { kOk, kFailed, kSkipped };
 /// "ok", "failed" or "skipped".
 const char* VerdictName(Verdict verdict);
 
-/// What came out of looking at one precondition.
+/// What came out of looking at one precondition. Its texts come from the vendor or an issuer too;
+/// the functions below make ForeignText of them.
 struct Finding {
   /// Which one, in a word.
   std::string check;
@@ -23,9 +25,9 @@ struct Finding {
   std::string fix;
 };
 
-Finding Passed(std::string check, std::string detail);
-Finding Failed(std::string check, std::string detail, std::string fix);
-Finding Skipped(std::string check, std::string detail);
+Finding Passed(std::string check, std::string_view detail);
+Finding Failed(std::string check, std::string_view detail, std::string_view fix);
+Finding Skipped(std::string check, std::string_view detail);
 
 /// A line for each, and one for each fix.
 void PrintFindings(const std::vector<Finding>& findings);

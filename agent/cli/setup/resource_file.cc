@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 
@@ -99,8 +101,9 @@ std::vector<ConfigMistake> CheckResourceFile(const std::string& folder,
     reader.Refuse(folder, files.error().message());
     return reader.Finish().mistakes;
   }
+  const auto replaced = std::filesystem::path(path).lexically_normal();
   for (const std::string& file : *files) {
-    if (file == path) {
+    if (std::filesystem::path(file).lexically_normal() == replaced) {
       continue;
     }
     const auto other = ReadResourceFile(file);

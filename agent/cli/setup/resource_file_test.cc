@@ -96,6 +96,15 @@ TEST_F(ResourceFileTest, NamesThatOtherFilesHaveTakenAreSaid) {
   EXPECT_THAT(Mistakes(Kv()), IsEmpty()) << "the file itself is the one that is replaced";
 }
 
+TEST_F(ResourceFileTest, TheFileItselfIsKnownHoweverItsFolderIsWritten) {
+  ASSERT_THAT(WriteResourceFile(Path("kv"), ResourceYaml(Kv()), false), IsOk());
+  for (const std::string& folder : {folder_ + "/", folder_ + "//", folder_ + "/./"}) {
+    EXPECT_THAT(CheckResourceFile(folder, folder + "/kv.yaml", ResourceYaml(Kv()), list_),
+                IsEmpty())
+        << folder;
+  }
+}
+
 TEST_F(ResourceFileTest, AFileIsReplacedOnlyWhenThatIsWanted) {
   ASSERT_THAT(WriteResourceFile(Path("kv"), "one", false), IsOk());
   EXPECT_THAT(WriteResourceFile(Path("kv"), "two", false), FailsWithCode(Code::kAlreadyExists));

@@ -21,6 +21,7 @@
 #include "base/core/file.h"
 #include "base/crypto/certificate.h"
 #include "base/crypto/certificate_issuing.h"
+#include "base/rpc/foreign_text.h"
 
 #include "spire/api/server/agent/v1/agent.grpc.pb.h"
 #include "spire/api/server/bundle/v1/bundle.grpc.pb.h"
@@ -166,7 +167,8 @@ Result<void> Announce(const UpLayout& layout, const UpSettings& settings, Output
       }
       return FinishOutput();
     }
-    waits_for = status.reply ? status.reply->sync_error() : status.refused.error.message();
+    waits_for =
+        status.reply ? ForeignText(status.reply->sync_error()) : status.refused.error.message();
     std::this_thread::sleep_for(kLook);
   }
   return Error(Code::kUnavailable, waits_for);
