@@ -35,7 +35,8 @@ class EntryIndex {
 };
 
 /// Whether an older one of `entries` (created_at, then id) has the same non-empty hint, so that an
-/// SVID of `entry` is not listed beside it. Bundles count for all. Source: Workload API section 5.2.
+/// SVID of `entry` is not listed beside it. Bundles count for all. Source: Workload API
+/// section 5.2.
 bool HasOlderTwin(const SharedEntry& entry, const std::vector<SharedEntry>& entries);
 
 }  // namespace credence

@@ -16,6 +16,7 @@
 #include "agent/cli/authority/server_pages.h"
 #include "agent/cli/authority/wire_types.h"
 #include "agent/cli/commands.h"
+#include "base/rpc/foreign_text.h"
 
 #include "spire/api/server/agent/v1/agent.grpc.pb.h"
 
@@ -178,8 +179,8 @@ Result<ExitCode> Show(const OneAgentOptions& options) {
   PrintLine("Found an attested agent given its SPIFFE ID\n");
   PrintLine(DescribeAgent(*agent));
   for (const auto& selector : agent->selectors()) {
-    PrintLine(
-        fmt::format("{:<18}: {}:{}", "Selectors", Shown(selector.type()), Shown(selector.value())));
+    PrintLine(fmt::format(
+        "{:<18}: {}:{}", "Selectors", ForeignText(selector.type()), ForeignText(selector.value())));
   }
   return ExitCode::kOk;
 }

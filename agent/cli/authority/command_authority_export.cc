@@ -22,6 +22,7 @@
 #include "agent/cli/authority/wire_types.h"
 #include "base/core/file.h"
 #include "base/core/safe_path.h"
+#include "base/rpc/foreign_text.h"
 
 #include "spire/api/server/bundle/v1/bundle.grpc.pb.h"
 #include "spire/api/server/entry/v1/entry.grpc.pb.h"
@@ -240,13 +241,13 @@ void PrintMoveJson(const Move& move) {
 void PrintMoveText(const Move& move) {
   PrintLine(fmt::format("{} written for a SPIRE server of trust domain {}: {}",
                         Counted(move.entries.entries.size(), "entry", "entries"),
-                        Shown(move.trust_domain),
+                        ForeignText(move.trust_domain),
                         fmt::join(move.files, ", ")));
   for (const std::string& agent : move.entries.agents) {
     PrintLine(
         fmt::format("Entries hang on the agent {}: mind its ID at the server, and change "
                     "their parent_id if that is another",
-                    Shown(agent)));
+                    ForeignText(agent)));
   }
   for (std::size_t number = 1; const MoveStep& step : move.steps) {
     PrintLine(fmt::format("\n{}. {}{}", number++, step.what, step.lines.empty() ? "." : ":"));

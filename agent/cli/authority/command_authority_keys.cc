@@ -16,6 +16,7 @@
 #include "agent/cli/authority/authority_flags.h"
 #include "agent/cli/authority/server_output.h"
 #include "base/core/clock.h"
+#include "base/rpc/foreign_text.h"
 
 #include "credence/authority/v1/control.grpc.pb.h"
 
@@ -109,7 +110,7 @@ void PrintStateJson(const GetStateResponse& state) {
 
 void PrintStateText(const GetStateResponse& state) {
   const auto row = [](std::string_view name, const std::string& value) {
-    PrintLine(fmt::format("{:<14} {}", name, Shown(value)));
+    PrintLine(fmt::format("{:<14} {}", name, ForeignText(value)));
   };
   row("trust domain", state.trust_domain());
   row("bundle", fmt::format("sequence number {}", state.bundle_sequence()));

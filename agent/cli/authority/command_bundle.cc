@@ -16,6 +16,7 @@
 #include "agent/cli/authority/wire_types.h"
 #include "agent/cli/commands.h"
 #include "base/crypto/certificate.h"
+#include "base/rpc/foreign_text.h"
 
 #include "spire/api/server/bundle/v1/bundle.grpc.pb.h"
 
@@ -117,7 +118,7 @@ Result<ExitCode> List(const BundleOptions& options) {
   }
   const std::string stars(40, '*');
   for (const char* gap = ""; const auto& bundle : list->bundles()) {
-    PrintLine(fmt::format("{}{}\n* {}\n{}", gap, stars, Shown(bundle.trust_domain()), stars));
+    PrintLine(fmt::format("{}{}\n* {}\n{}", gap, stars, ForeignText(bundle.trust_domain()), stars));
     if (auto printed = PrintBundle(bundle, options.format); !printed.ok()) {
       return std::move(printed).error();
     }
@@ -140,7 +141,7 @@ Result<ExitCode> PresentResult(const Result<Reply>& reply,
   }
   const auto& status = reply->results(0).status();
   if (status.code() != 0) {
-    return Error(static_cast<Code>(status.code()), what + ": " + Shown(status.message()));
+    return Error(static_cast<Code>(status.code()), what + ": " + ForeignText(status.message()));
   }
   if (format == OutputFormat::kJson) {
     PrintMessageJson(*reply);

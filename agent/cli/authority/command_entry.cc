@@ -18,6 +18,7 @@
 #include "agent/cli/authority/server_pages.h"
 #include "agent/cli/authority/wire_types.h"
 #include "agent/cli/commands.h"
+#include "base/rpc/foreign_text.h"
 
 #include "credence/authority/v1/control.grpc.pb.h"
 #include "spire/api/server/entry/v1/entry.grpc.pb.h"
@@ -147,7 +148,7 @@ Result<ExitCode> Show(const ShowOptions& options) {
     PrintLine(DescribeEntry(entry) +
               (origin == origins->end()
                    ? ""
-                   : fmt::format("{:<24}: {}\n", "Origin", Shown(origin->second))));
+                   : fmt::format("{:<24}: {}\n", "Origin", ForeignText(origin->second))));
   }
   return ExitCode::kOk;
 }

@@ -17,6 +17,7 @@
 #include "agent/cli/authority/server_batch.h"
 #include "agent/cli/authority/server_output.h"
 #include "agent/cli/input.h"
+#include "base/rpc/foreign_text.h"
 
 #include "spire/api/server/entry/v1/entry.grpc.pb.h"
 
@@ -74,10 +75,11 @@ void PrintEntries(const Reply& reply, std::string_view verb) {
 void PrintDeleted(const BatchDeleteEntryResponse& reply) {
   for (const auto& result : reply.results()) {
     if (result.status().code() == 0) {
-      PrintLine("Deleted entry with ID: " + Shown(result.id()));
+      PrintLine("Deleted entry with ID: " + ForeignText(result.id()));
     } else {
-      PrintError(fmt::format(
-          "Failed to delete entry with ID {} ({})\n", Shown(result.id()), Reason(result.status())));
+      PrintError(fmt::format("Failed to delete entry with ID {} ({})\n",
+                             ForeignText(result.id()),
+                             Reason(result.status())));
     }
   }
 }

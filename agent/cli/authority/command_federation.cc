@@ -18,6 +18,7 @@
 #include "agent/cli/authority/wire_types.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/input.h"
+#include "base/rpc/foreign_text.h"
 
 #include "spire/api/server/trustdomain/v1/trustdomain.grpc.pb.h"
 
@@ -50,7 +51,7 @@ struct FederationOptions {
 std::string Describe(const FederationRelationship& relationship) {
   std::string text;
   const auto add = [&text](std::string_view name, std::string_view value) {
-    text += fmt::format("{:<26}: {}\n", name, Shown(value));
+    text += fmt::format("{:<26}: {}\n", name, ForeignText(value));
   };
   add("Trust domain", relationship.trust_domain());
   add("Bundle endpoint URL", relationship.bundle_endpoint_url());
@@ -244,7 +245,7 @@ Result<ExitCode> Delete(const FederationOptions& options) {
   }
   const auto& status = reply->results(0).status();
   if (status.code() != 0) {
-    return Error(static_cast<Code>(status.code()), what + ": " + Shown(status.message()));
+    return Error(static_cast<Code>(status.code()), what + ": " + ForeignText(status.message()));
   }
   if (options.authority.format == OutputFormat::kJson) {
     PrintMessageJson(*reply);

@@ -11,6 +11,7 @@
 #include "agent/cli/authority/server_output.h"
 #include "agent/cli/authority/wire_types.h"
 #include "agent/cli/commands.h"
+#include "base/rpc/foreign_text.h"
 
 #include "spire/api/server/agent/v1/agent.grpc.pb.h"
 
@@ -47,7 +48,7 @@ Result<ExitCode> Generate(const TokenOptions& options) {
     PrintMessageJson(*token);
     return ExitCode::kOk;
   }
-  PrintLine("Token: " + Shown(token->value()));
+  PrintLine("Token: " + ForeignText(token->value()));
   if (options.spiffe_id.empty()) {
     PrintLine("Warning: Missing SPIFFE ID.");
   }

@@ -1,6 +1,5 @@
 #include "agent/cli/authority/server_output.h"
 
-#include <cctype>
 #include <cstdint>
 
 #include <boost/json/parse.hpp>
@@ -11,6 +10,7 @@
 #include "agent/cli/output.h"
 #include "base/core/check.h"
 #include "base/core/clock.h"
+#include "base/rpc/foreign_text.h"
 
 namespace credence {
 namespace {
@@ -21,7 +21,7 @@ class Lines {
   explicit Lines(std::size_t width) : width_(width) {}
 
   void Add(std::string_view name, std::string_view value) {
-    text_ += fmt::format("{:<{}}: {}\n", name, width_, Shown(value));
+    text_ += fmt::format("{:<{}}: {}\n", name, width_, ForeignText(value));
   }
   void AddIf(bool there, std::string_view name, std::string_view value) {
     if (there) {
@@ -130,16 +130,6 @@ std::string GoCodeName(int code) {
 
 std::string Counted(std::size_t count, std::string_view one, std::string_view many) {
   return fmt::format("{} {}", count, count == 1 ? one : many);
-}
-
-std::string Shown(std::string_view text) {
-  std::string shown(text);
-  for (char& c : shown) {
-    if (std::iscntrl(static_cast<unsigned char>(c)) != 0) {
-      c = '?';
-    }
-  }
-  return shown;
 }
 
 }  // namespace credence

@@ -30,7 +30,5 @@ std::string DescribeAgent(const spire::api::types::Agent& agent);
 std::string GoCodeName(int code);
 /// "1 entry", "2 entries".
 std::string Counted(std::size_t count, std::string_view one, std::string_view many);
-/// `text` with '?' for control characters.
-std::string Shown(std::string_view text);
 
 }  // namespace credence
