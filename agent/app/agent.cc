@@ -16,6 +16,7 @@
 
 #include "agent/app/audit_gate.h"
 #include "agent/app/builtins.h"
+#include "agent/app/fresh_svids.h"
 #include "agent/app/last_resort.h"
 #include "agent/app/version.h"
 #include "agent/attestation/attestation.h"
@@ -31,6 +32,7 @@
 #include "base/core/log.h"
 #include "base/core/program_pages.h"
 #include "base/core/task_group.h"
+#include "base/core/wall_clock.h"
 #include "base/h2/server.h"
 #include "base/http/client.h"
 #include "base/process/caller.h"
@@ -50,22 +52,8 @@ constexpr std::size_t kMostRequestBytes = std::size_t{256} << 10;
 /// pool keeps the parts from stopping, and may do so without end.
 constexpr std::chrono::milliseconds kDrainTime{800};
 constexpr std::chrono::milliseconds kStopTime{1800};
-
-/// Gives identities to the exchange, which must not see the identity layer's own types.
-class FreshSvids final : public FreshJwtSource {
- public:
-  explicit FreshSvids(IdentityService& identities) : identities_(identities) {}
-
-  Task<Result<JwtSvid>> FetchFresh(std::string entry_id,
-                                   SpiffeId /*id*/,
-                                   std::vector<std::string> audience,
-                                   Deadline deadline) override {
-    return identities_.NewJwtSvid(std::move(entry_id), std::move(audience), deadline);
-  }
-
- private:
-  IdentityService& identities_;
-};
+/// Before a node with an expired SVID tries again to renew it.
+constexpr std::chrono::minutes kExpiredPause{2};
 
 NodeIdentity::Options NodeOptions(const AgentConfig& config) {
   NodeIdentity::Options options{.trust_domain = config.trust_domain};
@@ -298,12 +286,17 @@ Task<void> Agent::Core::AttestThenServe() {
     LogWarn("Could not tell the server this agent's version", {{"error", posted.error()}});
   }
   ReleaseProgramPages();
-  auto ended = co_await parts_->node.Run();
-  LogError("This node can no longer prove itself to the server", {{"error", ended.error()}});
-  // A refusal ends the agent; after mere expiry what workloads hold is served until it expires.
-  const bool refused = !parts_->node.svid();
-  if (refused || config_.exit_when_expired) {
-    Finish(std::move(ended));
+  while (true) {
+    auto ended = co_await parts_->node.Run();
+    LogError("This node can no longer prove itself to the server", {{"error", ended.error()}});
+    // A refusal ends the agent; after mere expiry what workloads hold is served until it expires,
+    // and it may only be the clock that is wrong.
+    const bool refused = !parts_->node.svid();
+    if (refused || config_.exit_when_expired) {
+      Finish(std::move(ended));
+      co_return;
+    }
+    co_await SleepOnWallClock(kExpiredPause);
   }
 }
 

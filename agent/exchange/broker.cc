@@ -26,32 +26,8 @@ PolicyQuery PolicyQueryOf(const CredentialQuery& query) {
                      .parameters = query.parameters};
 }
 
-CredentialKey KeyOf(const Allowance& allowance, const Settings& parameters) {
-  return {allowance.identity.id.text(), allowance.destination->name, parameters, allowance.max_ttl};
-}
-
 BrokerRefusal ToBrokerRefusal(const PolicyRefusal& refusal) {
   return BrokerRefusal{.code = refusal.code, .fact = refusal.reason, .fix = refusal.fix};
-}
-
-BrokerRefusal Stopping() {
-  return BrokerRefusal{.code = Code::kUnavailable, .fact = "the agent is stopping"};
-}
-
-BrokerRefusal Changed(const std::string& destination) {
-  return BrokerRefusal{
-      .code = Code::kUnavailable,
-      .fact = fmt::format("destination {} or its grants changed meanwhile", destination),
-      .fix = "ask again"};
-}
-
-BrokerRefusal TooLate(const std::string& destination) {
-  return BrokerRefusal{
-      .code = Code::kUnavailable,
-      .fact = fmt::format("the exchange with destination {} took longer than max_ttl lets a "
-                          "credential live",
-                          destination),
-      .fix = "ask again; if it stays so, set a longer max_ttl on the grant or the destination"};
 }
 
 /// A name that a grant would never hold, whatever a caller sends.
@@ -67,6 +43,7 @@ Broker::Core::Core(asio::any_io_executor executor,
                    Options options)
     : clock_(clock),
       resources_(resources),
+      jwt_source_(jwt_source),
       audit_(audit),
       options_(options),
       exchanger_(clock, jwt_source, audit, options.exchange),
@@ -77,13 +54,13 @@ Broker::Core::Core(asio::any_io_executor executor,
       cache_(options.max_credentials, options.max_per_identity),
       decisions_(options.decisions),
       refusals_(options.refusals),
-      upkeep_(executor, SteadyTime::max()),
+      upkeep_(executor, {}),
       running_(executor) {}
 
 Task<BrokerAnswer> Broker::Core::Get(CredentialQuery query) {
   Request request{.query = std::move(query)};
   if (stopping_) {
-    request.answer.refusal = Stopping();
+    request.answer.refusal = StoppingRefusal();
     co_return std::move(request.answer);
   }
   if (request.query.destination.size() > kMaxDestinationName) {
@@ -190,9 +167,7 @@ Task<BrokerAnswer> Broker::Core::Allow(Request request, Allowance allowance) {
     co_return co_await AwaitExchange(std::move(request), std::move(allowance), slot, flight);
   }
   if (issued) {
-    NoteUse(*slot, request, allowance);
-    RefreshIfDue(slot, clock_.Now());
-    request.answer.issued = std::move(issued);
+    co_return co_await HandOut(std::move(request), std::move(allowance), slot, *std::move(issued));
   }
   co_return std::move(request.answer);
 }
@@ -229,6 +204,12 @@ AuditEvent Broker::Core::AllowedEvent(const Request& request,
 void Broker::Core::NoteUse(CredentialSlot& slot,
                            const Request& request,
                            const Allowance& allowance) {
+  const bool other_entry =
+      slot.last_order && slot.last_order->identity.entry_id != allowance.identity.entry_id;
+  if (other_entry && slot.refresh_at == WallTime::max() && !slot.DeniedAt(clock_.SteadyNow())) {
+    // What was refused for good was refused to the entry before.
+    slot.refresh_at = clock_.Now();
+  }
   slot.last_order = ExchangeOrder{.subject = request.query.subject,
                                   .decision_id = request.answer.decision_id,
                                   .exchange_id = "",
@@ -253,89 +234,10 @@ std::optional<IssuedCredential> Broker::Core::FromCache(const CredentialSlot& sl
   const bool serves = life.Serves(clock_.Now(), min_ttl);
   // While the vendor wants to be left alone, what it gave before is the best there is.
   const bool left_alone = slot.DeniedAt(clock_.SteadyNow()) && slot.denial->may_pass;
-  if (!serves && !(left_alone && life.expires_at > clock_.Now())) {
+  if (!serves && !(left_alone && life.Alive(clock_.Now()))) {
     return std::nullopt;
   }
-  return Issue(slot, allowance);
-}
-
-IssuedCredential Broker::Core::Issue(const CredentialSlot& slot, const Allowance& allowance) {
-  const CredentialLife life = slot.Life();
-  return IssuedCredential{
-      .credential = slot.credential,
-      .delivery = allowance.destination->target->Deliver(*slot.credential, life.expires_at),
-      .expires_at = life.expires_at,
-      // Late enough for the background refresh to have been there.
-      .refresh_at = life.RefreshAt(1),
-      .spiffe_id = slot.key.spiffe_id,
-      .grant = allowance.grant->name};
-}
-
-Task<BrokerAnswer> Broker::Core::AwaitExchange(Request request,
-                                               Allowance allowance,
-                                               std::shared_ptr<CredentialSlot> slot,
-                                               std::shared_ptr<Flight> flight) {
-  const bool changed = resources_.value() != request.snapshot;
-  if (stopping_ || changed) {
-    request.answer.refusal = stopping_ ? Stopping() : Changed(request.query.destination);
-    co_return std::move(request.answer);
-  }
-  NoteUse(*slot, request, allowance);
-  // It may have landed while this decision was written to the log.
-  if (!flight->landed.is_set()) {
-    Board(slot, flight, request.query.deadline);
-  }
-  const bool landed = co_await flight->landed.Wait(request.query.deadline);
-  if (!landed) {
-    request.answer.refusal = {
-        .code = Code::kDeadlineExceeded,
-        .fact = fmt::format("destination {} has not answered yet", request.query.destination),
-        .fix = "ask again: the exchange goes on and its credential will be there"};
-    co_return std::move(request.answer);
-  }
-  co_return co_await Finish(std::move(request), slot, flight);
-}
-
-Task<BrokerAnswer> Broker::Core::Finish(Request request,
-                                        std::shared_ptr<CredentialSlot> slot,
-                                        std::shared_ptr<Flight> flight) {
-  const ExchangeResult& result = flight->result;
-  // While a vendor is away, what it gave before is better than nothing.
-  const bool old_will_do = slot->credential && result.may_pass && !result.unlogged;
-  if (!result.credential && !old_will_do) {
-    request.answer.refusal = result.refusal;
-    co_return std::move(request.answer);
-  }
-  // The caller may have lost its grant while it waited.
-  request.snapshot = resources_.value();
-  Decision decision = Decide(Current(), request.policy, Context());
-  if (!decision.allowed) {
-    co_return co_await Refuse(std::move(request), std::move(decision.refusal));
-  }
-  // What now allows it may be another identity's grant, or one with another limit.
-  const bool same = KeyOf(*decision.allowed, request.query.parameters) == slot->key;
-  if (!same || !slot->MadeFor(*decision.allowed->destination)) {
-    request.answer.refusal = Changed(request.query.destination);
-    co_return std::move(request.answer);
-  }
-  if (!slot->credential || slot->Life().expires_at <= clock_.Now()) {
-    request.answer.refusal =
-        result.credential ? TooLate(request.query.destination) : result.refusal;
-    co_return std::move(request.answer);
-  }
-  std::optional<IssuedCredential> issued = Issue(*slot, *decision.allowed);
-  if (!result.credential) {
-    // The line of the decision names the exchange that has failed.
-    request.exchange_id = slot->exchange_id;
-    AuditEvent event = AllowedEvent(request, *decision.allowed, issued);
-    const auto written = co_await audit_.Write(std::move(event));
-    if (!written.ok()) {
-      request.answer.refusal = AuditRefusal(written.error());
-      co_return std::move(request.answer);
-    }
-  }
-  request.answer.issued = std::move(issued);
-  co_return std::move(request.answer);
+  return Issue(slot.credential, allowance);
 }
 
 const Resources& Broker::Core::Current() const {

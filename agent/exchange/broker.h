@@ -47,10 +47,10 @@ struct IssuedCredential {
   SharedCredential credential;
   /// Says `expires_at`, not the vendor's expiry.
   Delivery delivery;
-  /// The vendor's expiry or the grant's limit, whichever is earlier. Hand out this, not the
-  /// credential's own.
+  /// The vendor's expiry, the limit of grant or destination, or the end of the grant, whichever is
+  /// earliest. Hand out this, not the credential's own.
   WallTime expires_at;
-  /// When to ask again; before expires_at.
+  /// When to ask again; not after expires_at.
   WallTime refresh_at;
   std::string spiffe_id;
   std::string grant;
@@ -69,9 +69,10 @@ struct BrokerAnswer {
 /// A decision is in the audit log before its credential leaves, and so is every call to a vendor.
 /// One exchange at a time runs for an (identity, destination, parameters, max_ttl), however many
 /// callers wait; each attempt spends a JWT-SVID that was never sent before. Each destination has
-/// its own limit of calls and its own circuit, so one that hangs costs the others nothing. A reload
-/// that takes the last grant of a credential away has it revoked at the vendor, if the vendor can
-/// and no later reload gives it back within a grace.
+/// its own limit of calls and its own circuit, so one that hangs costs the others nothing. When a
+/// reload, or its own end, takes the last grant of a credential away, no call to the vendor begins
+/// any more and the credential is revoked there, if the vendor can and no later reload gives it
+/// back within a grace.
 /// Threads: core thread. References outlive the broker.
 class Broker {
  public:

@@ -4,9 +4,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
-
-#include <boost/asio/steady_timer.hpp>
 
 #include "agent/exchange/broker.h"
 #include "agent/exchange/credential_cache.h"
@@ -14,8 +13,8 @@
 
 namespace credence {
 
-/// What broker.h hides: the steps of a request (broker.cc) and what happens in the background
-/// (broker_upkeep.cc).
+/// What broker.h hides: the decision on a request (broker.cc), its answer after a wait
+/// (broker_answer.cc) and what happens in the background (broker_upkeep.cc).
 class Broker::Core {
  public:
   Core(asio::any_io_executor executor,
@@ -58,6 +57,14 @@ class Broker::Core {
                             std::shared_ptr<CredentialSlot> slot,
                             std::shared_ptr<Flight> flight);
 
+  /// The last look before a cached credential leaves: writing its decision may have taken a while.
+  Task<BrokerAnswer> HandOut(Request request,
+                             Allowance allowance,
+                             std::shared_ptr<CredentialSlot> slot,
+                             IssuedCredential issued);
+  /// What the present resources say. Allowed only if `slot` is still the one for the request.
+  Decision DecideAgain(Request& request, const CredentialSlot& slot) const;
+
   AuditEvent DecisionEvent(const Request& request) const;
   AuditEvent AllowedEvent(const Request& request,
                           const Allowance& allowance,
@@ -70,13 +77,18 @@ class Broker::Core {
   std::optional<IssuedCredential> FromCache(const CredentialSlot& slot,
                                             const Allowance& allowance,
                                             std::chrono::seconds min_ttl) const;
-  /// The slot is one that was made for the destination of `allowance`.
-  static IssuedCredential Issue(const CredentialSlot& slot, const Allowance& allowance);
+  /// `credential` is one of the destination of `allowance`.
+  static IssuedCredential Issue(const SharedCredential& credential, const Allowance& allowance);
   /// What is in force now; holds until the resources change.
   const Resources& Current() const;
   Standing StandingNow(const CredentialSlot& slot) const {
     return StandingOf(
         Current(), slot.key.spiffe_id, slot.key.destination, slot.key.max_ttl, clock_.Now());
+  }
+  /// Whether a credential for the slot is still of use to anyone.
+  bool WantedNow(const CredentialSlot& slot) const {
+    return StandingNow(slot) == Standing::kGranted &&
+           slot.MadeFor(*Current().FindDestination(slot.key.destination));
   }
   /// By whichever limit.
   bool GrantedNow(const ExchangeOrder& order) const {
@@ -102,6 +114,8 @@ class Broker::Core {
   SharedCredential RenewableOf(const CredentialSlot& slot) const;
   Task<void> FollowResources();
   void ApplyResources();
+  /// Drops what no grant gives any more, and has it revoked.
+  void DropUngranted();
   /// nullopt if the slot holds nothing.
   static std::optional<Revocation> RevocationOf(const CredentialSlot& slot);
   /// Ends them at their vendors in the background, unless they are granted again by then.
@@ -116,6 +130,7 @@ class Broker::Core {
 
   const Clock& clock_;
   Watch<SharedResources>& resources_;
+  FreshJwtSource& jwt_source_;
   AuditSink& audit_;
   Options options_;
   std::string agent_id_;
@@ -127,7 +142,10 @@ class Broker::Core {
   std::optional<Deadline> next_flood_log_;
   std::uint64_t floods_unlogged_ = 0;
   bool stopping_ = false;
-  asio::steady_timer upkeep_;
+  /// Wakes upkeep.
+  Watch<std::monostate> upkeep_;
+  /// When the next grant ends by itself, as upkeep saw it last.
+  WallTime grants_end_ = WallTime::max();
   /// What the background has seen of resources_.
   SharedResources applied_;
   TaskGroup running_;

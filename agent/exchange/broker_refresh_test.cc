@@ -13,7 +13,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
-using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::SizeIs;
 
 /// Credentials live 600 s, are served for 570 s and are refreshed 323 s to 437 s after their issue.
@@ -24,6 +24,7 @@ class BrokerRefreshTest : public BrokerFixture {
   void StartWithOne() {
     Make().Start();
     ASSERT_EQ(SecretOf(Get()), "secret-1");
+    Settle();
   }
 
   /// A request after the time of the refresh gets the old credential and starts the refresh.
@@ -167,6 +168,81 @@ TEST_F(BrokerRefreshTest, AnExpiredOneWithARememberedNoIsDroppedAndNeedsNoUpkeep
   broker_.reset();
 }
 
+TEST_F(BrokerRefreshTest, AServerThatFailsLeavesTheOldOneServedAndRefreshed) {
+  for (const Code code : {Code::kInternal,
+                          Code::kUnknown,
+                          Code::kAborted,
+                          Code::kCancelled,
+                          Code::kResourceExhausted,
+                          Code::kNotFound}) {
+    StartWithOne();
+    clock_.Advance(seconds(575));
+    jwts_.error = Error(code, "the server says so");
+    EXPECT_EQ(SecretOf(Get()), "secret-1") << CodeName(code);
+    jwts_.error.reset();
+    clock_.Advance(seconds(1));
+    WaitUntil([this] { return kv_->exchanges == 2; });
+    RunTask(io_, broker_->Stop());
+    kv_->exchanges = 0;
+  }
+}
+
+TEST_F(BrokerRefreshTest, AnotherEntryOfTheIdentityEndsTheNoToTheOneBefore) {
+  StartWithOne();
+  jwts_.error = Error(Code::kPermissionDenied, "the server says no");
+  clock_.Advance(seconds(450));
+  EXPECT_EQ(SecretOf(Get()), "secret-1");
+  WaitUntil([this] { return jwts_.fetches == 2; });
+  Wait(milliseconds(20));
+  jwts_.error.reset();
+  clock_.Advance(seconds(6));
+  EXPECT_EQ(SecretOf(Get()), "secret-1");
+  Wait(milliseconds(50));
+  EXPECT_EQ(kv_->exchanges, 1) << "the same entry";
+  CredentialQuery query = Query();
+  query.identities[0].entry_id = "entry-2";
+  EXPECT_EQ(SecretOf(Get(query)), "secret-1");
+  WaitUntil([this] { return kv_->exchanges == 2; });
+  EXPECT_EQ(jwts_.last_entry_id, "entry-2");
+}
+
+/// Its wall clock can be set; steady time goes on.
+class SetClock final : public Clock {
+ public:
+  explicit SetClock(const Clock& clock) : clock_(clock) {}
+  WallTime Now() const override { return clock_.Now() + set_by; }
+  SteadyTime SteadyNow() const override { return clock_.SteadyNow(); }
+
+  seconds set_by{0};
+
+ private:
+  const Clock& clock_;
+};
+
+TEST_F(BrokerRefreshTest, AClockThatIsSetBackMakesNothingValidAgain) {
+  SetClock set(clock_);
+  time_ = &set;
+  StartWithOne();
+  set.set_by = -seconds(300);
+  kv_->answers.assign(4, FakeFailure(ExchangeFailure::kUnavailable));
+  EXPECT_FALSE(Get().issued) << "not for want of another either";
+  EXPECT_EQ(SecretOf(Get()), "secret-6");
+  RunTask(io_, broker_->Stop());
+  broker_.reset();
+}
+
+TEST_F(BrokerRefreshTest, AnIdentityThatTheServerHasWithdrawnIsNotRefreshed) {
+  kv_->renewable = true;
+  StartWithOne();
+  jwts_.held = false;
+  RefreshByUse(0);
+  EXPECT_EQ(kv_->renewals, 0);
+  EXPECT_EQ(jwts_.fetches, 1);
+  jwts_.held = true;
+  EXPECT_EQ(SecretOf(Get()), "secret-1");
+  WaitUntil([this] { return kv_->renewals == 1; });
+}
+
 TEST_F(BrokerRefreshTest, ARenewableOneIsRenewed) {
   kv_->renewable = true;
   StartWithOne();
@@ -193,6 +269,16 @@ TEST_F(BrokerRefreshTest, ARefusedRenewalBecomesAnExchange) {
   kv_->renewable = true;
   StartWithOne();
   kv_->answers.assign(1, FakeFailure(ExchangeFailure::kPolicyDenied));
+  RefreshByUse(2);
+  EXPECT_EQ(kv_->renewals, 1);
+  EXPECT_EQ(kv_->exchanges, 2);
+  EXPECT_EQ(SecretOf(Get()), "secret-3");
+}
+
+TEST_F(BrokerRefreshTest, ARenewalWithoutSenseBecomesAnExchange) {
+  kv_->renewable = true;
+  StartWithOne();
+  kv_->answers.assign(1, FakeFailure(ExchangeFailure::kBadResponse));
   RefreshByUse(2);
   EXPECT_EQ(kv_->renewals, 1);
   EXPECT_EQ(kv_->exchanges, 2);
@@ -240,45 +326,28 @@ TEST_F(BrokerRefreshTest, WithoutAnAuditLogTheOldOneStaysToo) {
   EXPECT_FALSE(Get().issued);
 }
 
-Task<void> Collect(Broker& broker, CredentialQuery query, std::vector<BrokerAnswer>& answers) {
-  BrokerAnswer answer = co_await broker.Get(std::move(query));
-  answers.push_back(std::move(answer));
+TEST_F(BrokerRefreshTest, ARefreshThatCannotBeLoggedIsRevokedAndWaitsForACaller) {
+  StartWithOne();
+  audit_.error = Error(Code::kResourceExhausted, "full");
+  audit_.failing_kind = AuditKind::kExchange;
+  RefreshByUse();
+  EXPECT_EQ(kv_->revoked, std::vector<std::string>{"secret-2"});
+  clock_.Advance(seconds(1));
+  Wait(milliseconds(200));
+  EXPECT_EQ(kv_->exchanges, 2) << "nobody has asked";
+  EXPECT_EQ(SecretOf(Get()), "secret-1");
+  WaitUntil([this] { return kv_->revoked.size() == 2; });
+  EXPECT_EQ(kv_->exchanges, 3);
 }
 
-TEST_F(BrokerRefreshTest, AGrantThatIsRemovedDuringTheExchangeCountsNoMore) {
-  kv_->delay = milliseconds(200);
-  Broker& broker = Make();
-  broker.Start();
-  std::vector<BrokerAnswer> answers;
-  TaskGroup group(io_.get_executor());
-  group.Spawn("get", Collect(broker, Query(), answers));
-  WaitUntil([this] { return kv_->running == 1; });
-  resources_.grants.clear();
-  Reload();
-  WaitFor(group);
-  ASSERT_THAT(answers, SizeIs(1));
-  EXPECT_FALSE(answers[0].issued);
-  EXPECT_EQ(answers[0].refusal.code, Code::kPermissionDenied);
-}
-
-TEST_F(BrokerRefreshTest, AnotherIdentitysGrantDoesNotGiveTheCredential) {
-  resources_.grants.push_back(FakeGrant("batch-to-kv", "spiffe://example.org/batch", "kv"));
-  kv_->delay = milliseconds(200);
-  Broker& broker = Make();
-  broker.Start();
-  CredentialQuery query = Query();
-  query.identities.push_back({*SpiffeId::Parse("spiffe://example.org/batch"), "entry-2"});
-  std::vector<BrokerAnswer> answers;
-  TaskGroup group(io_.get_executor());
-  group.Spawn("get", Collect(broker, std::move(query), answers));
-  WaitUntil([this] { return kv_->running == 1; });
-  resources_.grants.erase(resources_.grants.begin());
-  Reload();
-  WaitFor(group);
-  ASSERT_THAT(answers, SizeIs(1));
-  EXPECT_FALSE(answers[0].issued);
-  EXPECT_EQ(answers[0].refusal.code, Code::kUnavailable);
-  EXPECT_THAT(answers[0].refusal.fact, HasSubstr("changed meanwhile"));
+TEST_F(BrokerRefreshTest, ARenewalThatCannotBeLoggedIsNotRevoked) {
+  kv_->renewable = true;
+  StartWithOne();
+  audit_.error = Error(Code::kResourceExhausted, "full");
+  audit_.failing_kind = AuditKind::kExchange;
+  RefreshByUse();
+  EXPECT_EQ(kv_->renewals, 1);
+  EXPECT_THAT(kv_->revoked, IsEmpty()) << "it is the one in use";
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "base/core/clock.h"
 #include "base/core/result.h"
+#include "plugins/contract/destination_adapter.h"
 
 namespace credence {
 
@@ -20,5 +21,24 @@ struct BrokerRefusal {
   /// When trying again makes sense, if known.
   std::optional<WallTime> retry_at;
 };
+
+BrokerRefusal StoppingRefusal();
+
+/// A reload since the decision leaves it no grant, or another destination.
+BrokerRefusal ChangedRefusal(const std::string& destination);
+
+/// What the exchange brought has lived longer than the grant or the destination allows.
+BrokerRefusal TooLateRefusal(const std::string& destination);
+
+/// A credential of the cache has ended before it could leave.
+BrokerRefusal EndedRefusal(const std::string& destination);
+
+/// An event could not be written.
+BrokerRefusal AuditRefusal(const Error& error);
+
+/// The vendor said no, or nothing. `retry_at`: until then its answer is remembered.
+BrokerRefusal VendorRefusal(const std::string& destination,
+                            const ExchangeError& error,
+                            std::optional<WallTime> retry_at);
 
 }  // namespace credence

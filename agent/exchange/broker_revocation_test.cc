@@ -65,6 +65,22 @@ TEST_F(BrokerRevocationTest, ACredentialWhoseDestinationGoesIsRevokedThere) {
   EXPECT_THAT(kv_->revoked, SizeIs(1));
 }
 
+TEST_F(BrokerRevocationTest, ACredentialWhoseGrantEndsByItselfIsRevoked) {
+  const SystemClock real;
+  time_ = &real;
+  resources_.grants[0].expires = real.Now() + milliseconds(300);
+  StartWithOne();
+  EXPECT_THAT(kv_->revoked, IsEmpty());
+  WaitUntil([this] { return Revocations().size() == 1; });
+  EXPECT_GE(real.Now(), *resources_.grants[0].expires);
+  Reload();
+  Wait(milliseconds(50));
+  EXPECT_EQ(kv_->revoked, std::vector<std::string>{"secret-1"}) << "once";
+  EXPECT_EQ(broker_->size(), 0U);
+  RunTask(io_, broker_->Stop());
+  broker_.reset();
+}
+
 TEST_F(BrokerRevocationTest, AVendorWithoutThatPowerIsAskedOnceAndTheLogSaysHowLongItLasts) {
   kv_->revoke_answers = {Error(Code::kUnimplemented, "cannot")};
   kv_->renewable = true;

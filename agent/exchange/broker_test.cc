@@ -195,6 +195,19 @@ TEST_F(BrokerTest, TheGrantsLimitCapsTheLife) {
             FormatRfc3339(answer.issued->expires_at));
 }
 
+TEST_F(BrokerTest, TheEndOfTheGrantCapsTheLife) {
+  resources_.grants[0].expires = clock_.Now() + seconds(300);
+  kv_->life = seconds(600);
+  Make();
+  const BrokerAnswer answer = Get();
+  ASSERT_TRUE(answer.issued);
+  EXPECT_EQ(answer.issued->expires_at, clock_.Now() + seconds(300));
+  EXPECT_LE(answer.issued->refresh_at, answer.issued->expires_at);
+  EXPECT_EQ(answer.issued->delivery.files.at(0).content->Reveal(),
+            FormatRfc3339(answer.issued->expires_at));
+  EXPECT_EQ(Get().issued->expires_at, answer.issued->expires_at) << "from the cache too";
+}
+
 TEST_F(BrokerTest, AnExchangeThatTakesLongerThanTheLimitIsARefusalThatSaysSo) {
   resources_.grants[0].max_ttl = seconds(10);
   kv_->took = seconds(11);
@@ -260,6 +273,17 @@ TEST_F(BrokerTest, AVendorsNoIsRemembered) {
   EXPECT_EQ(kv_->exchanges, 1);
   EXPECT_EQ(audit_.events.back().result, AuditResult::kFailed);
   EXPECT_EQ(audit_.events.back().exchange_id, audit_.events.front().exchange_id);
+}
+
+TEST_F(BrokerTest, AnSvidThatTheDestinationWouldNotTakeIsNotFetchedForEveryRequest) {
+  jwts_.life = seconds(301);
+  Make();
+  EXPECT_EQ(Get().refusal.code, Code::kFailedPrecondition);
+  EXPECT_EQ(Get().refusal.code, Code::kFailedPrecondition);
+  EXPECT_EQ(jwts_.fetches, 1);
+  clock_.Advance(seconds(6));
+  EXPECT_EQ(Get().refusal.code, Code::kFailedPrecondition);
+  EXPECT_EQ(jwts_.fetches, 2);
 }
 
 TEST_F(BrokerTest, AHangingVendorHoldsUpNoOther) {

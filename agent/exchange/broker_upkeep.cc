@@ -4,17 +4,13 @@
 #include <utility>
 #include <vector>
 
-#include <boost/asio/redirect_error.hpp>
-#include <boost/system/system_error.hpp>
-
 #include "agent/exchange/broker_core.h"
+#include "base/core/wall_clock.h"
 
 namespace credence {
 namespace {
 
-/// Sleeps are cut to this, so that a jump of the wall clock is noticed.
-constexpr auto kMaxSleep = std::chrono::minutes(1);
-constexpr auto kMinSleep = std::chrono::milliseconds(5);
+constexpr std::chrono::milliseconds kMinSleep(5);
 /// A renewed credential that lives less than this part of what an exchange gives is not worth
 /// having.
 constexpr int kLeastRenewedPart = 3;
@@ -25,6 +21,16 @@ double Spread() {
   return static_cast<double>(Jitter(kUnit, 1.0).count()) / static_cast<double>(kUnit.count()) - 1.0;
 }
 
+WallTime NextGrantEnd(const Resources& resources, WallTime now) {
+  WallTime next = WallTime::max();
+  for (const GrantResource& grant : resources.grants) {
+    if (grant.expires && *grant.expires > now) {
+      next = std::min(next, *grant.expires);
+    }
+  }
+  return next;
+}
+
 }  // namespace
 
 /// Wakes the waiters of a flight however it ends.
@@ -32,7 +38,7 @@ class Broker::Core::Landing {
  public:
   Landing(std::shared_ptr<CredentialSlot> slot, std::shared_ptr<Flight> flight)
       : slot_(std::move(slot)), flight_(std::move(flight)) {
-    flight_->result.refusal = {.code = Code::kUnavailable, .fact = "the agent is stopping"};
+    flight_->result.refusal = StoppingRefusal();
   }
   ~Landing() {
     if (slot_->flight == flight_) {
@@ -80,6 +86,7 @@ Task<void> Broker::Core::RunFlight(std::shared_ptr<CredentialSlot> slot,
   std::optional<Revocation> before = RevocationOf(*slot);
   order.renew = RenewableOf(*slot);
   order.exchange_id = flight->id;
+  order.wanted = [this, slot] { return WantedNow(*slot); };
   ExchangeResult result = co_await exchanger_.Run(std::move(order), flight->patience);
   flight->result = std::move(result);
   flight->result.exchange_id = flight->id;
@@ -158,8 +165,12 @@ void Broker::Core::Land(CredentialSlot& slot, const ExchangeResult& result) {
     slot.refresh_at = result.may_pass || result.opaque
                           ? now + std::max(slot.refresh_backoff->Next(), result.remember)
                           : WallTime::max();
+    if (result.unlogged) {
+      // The next attempt is for a caller whose decision could be written.
+      slot.used_since_refresh = false;
+    }
   }
-  upkeep_.cancel();
+  upkeep_.Set({});
 }
 
 Task<void> Broker::Core::FollowResources() {
@@ -181,6 +192,16 @@ void Broker::Core::ApplyResources() {
       }
     }
   }
+  DropUngranted();
+  cache_.ForEach([&](const std::shared_ptr<CredentialSlot>& slot) {
+    if (slot->last_order) {
+      slot->last_order->target = current.FindDestination(slot->key.destination)->target;
+    }
+  });
+  upkeep_.Set({});
+}
+
+void Broker::Core::DropUngranted() {
   std::vector<Revocation> ended;
   cache_.ForEach([&](const std::shared_ptr<CredentialSlot>& slot) {
     // One with an exchange under way is seen to when that ends.
@@ -189,46 +210,33 @@ void Broker::Core::ApplyResources() {
     }
   });
   Revoke(std::move(ended));
-  cache_.EraseIf([&](const CredentialSlot& slot) {
-    return StandingNow(slot) != Standing::kGranted ||
-           !slot.MadeFor(*current.FindDestination(slot.key.destination));
-  });
-  cache_.ForEach([&](const std::shared_ptr<CredentialSlot>& slot) {
-    if (slot->last_order) {
-      slot->last_order->target = current.FindDestination(slot->key.destination)->target;
-    }
-  });
+  cache_.EraseIf([this](const CredentialSlot& slot) { return !WantedNow(slot); });
 }
 
 Task<void> Broker::Core::Maintain() {
+  using boost::asio::experimental::awaitable_operators::operator||;
   while (true) {
+    const std::uint64_t seen = upkeep_.version();
     const WallTime due = Tend();
-    if (due == WallTime::max()) {
-      upkeep_.expires_at(SteadyTime::max());
-    } else {
-      const auto wait =
-          std::clamp<std::chrono::nanoseconds>(due - clock_.Now(), kMinSleep, kMaxSleep);
-      upkeep_.expires_after(std::chrono::duration_cast<SteadyTime::duration>(wait));
-    }
-    boost::system::error_code woken;
-    co_await upkeep_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
-    // Cancellation of this task and a wake-up look alike here; the state of the task tells them
-    // apart.
-    const auto state = co_await asio::this_coro::cancellation_state;
-    if (state.cancelled() != asio::cancellation_type::none) {
-      co_return;
-    }
+    auto until_due =
+        SleepOnWallClock(std::max<std::chrono::nanoseconds>(due - clock_.Now(), kMinSleep));
+    auto woken = upkeep_.Changed(seen);
+    co_await (std::move(until_due) || std::move(woken));
   }
 }
 
 WallTime Broker::Core::Tend() {
   const WallTime now = clock_.Now();
   const SteadyTime steady_now = clock_.SteadyNow();
+  if (grants_end_ <= now) {
+    DropUngranted();
+  }
+  grants_end_ = NextGrantEnd(Current(), now);
   cache_.EraseIf([&](const CredentialSlot& slot) {
     const bool over = !slot.credential || slot.credential->expires_at <= now;
     return over && !slot.busy() && !slot.DeniedAt(steady_now);
   });
-  WallTime due = WallTime::max();
+  WallTime due = grants_end_;
   cache_.ForEach([&](const std::shared_ptr<CredentialSlot>& slot) {
     if (slot->flight) {
       return;
@@ -255,8 +263,14 @@ void Broker::Core::RefreshIfDue(const std::shared_ptr<CredentialSlot>& slot, Wal
   if (!due || slot->flight || stopping_ || !slot->last_order || !cache_.Holds(*slot)) {
     return;
   }
-  if (StandingNow(*slot) != Standing::kGranted) {
+  if (!WantedNow(*slot)) {
     slot->refresh_at = WallTime::max();
+    return;
+  }
+  const HeldIdentity& identity = slot->last_order->identity;
+  if (!jwt_source_.Holds(identity.entry_id, identity.id)) {
+    // Until a caller has it again.
+    slot->used_since_refresh = false;
     return;
   }
   Board(slot, PlanFlight(*slot), Deadline::After(options_.exchange_timeout));

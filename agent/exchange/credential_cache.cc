@@ -7,6 +7,10 @@
 
 namespace credence {
 
+CredentialKey KeyOf(const Allowance& allowance, const Settings& parameters) {
+  return {allowance.identity.id.text(), allowance.destination->name, parameters, allowance.max_ttl};
+}
+
 bool CredentialCache::Holds(const CredentialSlot& slot) const {
   const auto found = slots_.find(slot.key);
   return found != slots_.end() && found->second.get() == &slot;

@@ -12,6 +12,7 @@
 #include "agent/config/resources.h"
 #include "agent/exchange/credential_life.h"
 #include "agent/exchange/exchanger.h"
+#include "agent/exchange/policy.h"
 #include "base/core/backoff.h"
 #include "base/core/clock.h"
 #include "base/core/latch.h"
@@ -29,6 +30,8 @@ struct CredentialKey {
 
   auto operator<=>(const CredentialKey&) const = default;
 };
+
+CredentialKey KeyOf(const Allowance& allowance, const Settings& parameters);
 
 /// An exchange, planned or under way, and those who wait for it.
 struct Flight {

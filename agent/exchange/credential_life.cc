@@ -8,6 +8,8 @@ namespace {
 using std::chrono::nanoseconds;
 
 constexpr nanoseconds kMaxMargin = std::chrono::seconds(30);
+/// By how much a clock is set back in its ordinary course.
+constexpr std::chrono::seconds kClockSlack(1);
 
 WallTime Later(WallTime time, nanoseconds by) {
   return time + std::chrono::duration_cast<WallTime::duration>(by);
@@ -34,8 +36,12 @@ WallTime CredentialLife::RefreshAt(double spread) const {
   return Later(issued_at, served * 2 / 3 + moved);
 }
 
+bool CredentialLife::Alive(WallTime now) const {
+  return now + kClockSlack >= issued_at && now < expires_at;
+}
+
 bool CredentialLife::Serves(WallTime now, std::chrono::seconds min_ttl) const {
-  if (now >= ServedUntil()) {
+  if (!Alive(now) || now >= ServedUntil()) {
     return false;
   }
   // Callers may ask for any number of seconds; more than this would not fit into nanoseconds.

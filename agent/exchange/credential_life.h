@@ -28,6 +28,9 @@ struct CredentialLife {
   /// Two thirds into the served part, moved by up to a tenth of it as `spread` in [-1, 1] says.
   WallTime RefreshAt(double spread) const;
 
+  /// Not over. One from the future is not: its clock was set back since, and nobody here knows how
+  /// much of it is left.
+  bool Alive(WallTime now) const;
   /// Whether the cache may answer a caller who wants `min_ttl`: enough is left, or about as much as
   /// a fresh one would have (four fifths of the life).
   bool Serves(WallTime now, std::chrono::seconds min_ttl) const;

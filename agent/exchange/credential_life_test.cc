@@ -62,6 +62,8 @@ INSTANTIATE_TEST_SUITE_P(
         ServesCase{"Fresh", seconds(600), seconds(0), seconds(0), true},
         ServesCase{"JustBeforeTheMargin", seconds(600), seconds(569), seconds(0), true},
         ServesCase{"InTheMargin", seconds(600), seconds(570), seconds(0), false},
+        ServesCase{"FromAClockASecondAhead", seconds(600), seconds(-1), seconds(0), true},
+        ServesCase{"FromTheFuture", seconds(600), seconds(-2), seconds(0), false},
         ServesCase{"Expired", seconds(600), seconds(700), seconds(0), false},
         ServesCase{"EnoughLeft", seconds(600), seconds(100), seconds(500), true},
         ServesCase{"TooLittleLeft", seconds(600), seconds(200), seconds(470), false},

@@ -4,7 +4,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
+
+#include "base/core/log.h"
 
 namespace credence {
 namespace {
@@ -60,49 +61,26 @@ Result<void> CheckSvid(const JwtSvid& svid, const SpiffeId& id, const SvidNeeds&
   return Ok();
 }
 
-Code CodeOf(ExchangeFailure failure) {
-  switch (failure) {
-    case ExchangeFailure::kBadToken:
-    case ExchangeFailure::kClockSkew:
-    case ExchangeFailure::kReplay:
-    case ExchangeFailure::kPolicyDenied:
-    case ExchangeFailure::kOpaqueDenied:
-      return Code::kPermissionDenied;
-    case ExchangeFailure::kBadRequest:
-      return Code::kFailedPrecondition;
-    case ExchangeFailure::kRateLimited:
-      return Code::kResourceExhausted;
-    case ExchangeFailure::kUnavailable:
-    case ExchangeFailure::kPropagation:
-    case ExchangeFailure::kBadResponse:
-      return Code::kUnavailable;
-  }
-  return Code::kUnavailable;
+/// Whether the server may sign when it is asked again; the rest needs another set-up.
+bool ServerMayRelent(Code code) {
+  return code != Code::kFailedPrecondition && code != Code::kPermissionDenied &&
+         code != Code::kInvalidArgument && code != Code::kUnimplemented;
 }
 
-std::string_view FixOf(ExchangeFailure failure) {
-  switch (failure) {
-    case ExchangeFailure::kBadToken:
-      return "compare issuer, audience and keys that the destination trusts with those of the "
-             "SPIRE server";
-    case ExchangeFailure::kClockSkew:
-      return "check the clocks of this machine and of the SPIRE server";
-    case ExchangeFailure::kPolicyDenied:
-      return "let the destination's rule or role accept this SPIFFE ID";
-    case ExchangeFailure::kOpaqueDenied:
-      return "the destination does not say why: check its rule, the issuer, the audience and the "
-             "clock";
-    case ExchangeFailure::kBadRequest:
-      return "correct spec.settings of the Destination";
-    case ExchangeFailure::kPropagation:
-      return "wait until the destination has taken over its new trust configuration";
-    case ExchangeFailure::kReplay:
-    case ExchangeFailure::kRateLimited:
-    case ExchangeFailure::kUnavailable:
-    case ExchangeFailure::kBadResponse:
-      return "";
+bool Wanted(const ExchangeOrder& order) {
+  return !order.wanted || order.wanted();
+}
+
+/// Ends a credential that nobody gets and that the audit log does not know.
+Task<void> Discard(ExchangeOrder order, SharedCredential credential) {
+  constexpr auto kTimeout = std::chrono::seconds(5);
+  const Deadline deadline = Deadline::After(kTimeout);
+  auto call = order.target->Revoke(std::move(credential), deadline);
+  const Result<void> revoked = co_await WithDeadline(deadline, std::move(call));
+  if (!revoked.ok()) {
+    LogWarn("A credential that the audit log could not take was not revoked",
+            {{"destination", order.destination}, {"error", revoked.error()}});
   }
-  return "";
 }
 
 /// What the vendor asked of all of us, for one more call.
@@ -144,6 +122,12 @@ class Exchanger::Trial {
   Trial(const Trial&) = delete;
   Trial& operator=(const Trial&) = delete;
 
+  /// A call begins. One that has to end much sooner than usual says nothing by not being answered.
+  void Begin(std::chrono::nanoseconds given, std::chrono::nanoseconds usual) {
+    constexpr int kLeastPart = 3;
+    hurried_ = given < usual / kLeastPart;
+  }
+
   void End(const ExchangeOutcome& outcome, SteadyTime now) {
     const auto gate = std::exchange(gate_, nullptr);
     if (outcome.error.retry_after) {
@@ -152,7 +136,9 @@ class Exchanger::Trial {
       gate->not_before = std::max(gate->not_before, now + asked);
     }
     const bool away = !outcome.credential && outcome.error.failure == ExchangeFailure::kUnavailable;
-    if (away) {
+    if (away && hurried_) {
+      gate->circuit.Undecided();
+    } else if (away) {
       gate->circuit.Failed(now);
     } else {
       gate->circuit.Succeeded();
@@ -161,6 +147,7 @@ class Exchanger::Trial {
 
  private:
   std::shared_ptr<Gate> gate_;
+  bool hurried_ = false;
 };
 
 Exchanger::Exchanger(const Clock& clock,
@@ -185,20 +172,20 @@ std::shared_ptr<Exchanger::Gate> Exchanger::GateOf(const std::string& destinatio
 Task<ExchangeResult> Exchanger::Run(ExchangeOrder order,
                                     std::shared_ptr<const ExchangePatience> patience) {
   RetryPlan plan(options_.retry);
+  // The same to the end: once it is forgotten, another one is for the changed destination.
+  const auto gate = GateOf(order.destination);
   while (true) {
-    Attempted attempted = co_await Attempt(order, patience->end);
+    Attempted attempted = co_await Attempt(order, patience->end, gate);
     if (attempted.credential) {
       co_return ExchangeResult{.credential = std::move(attempted.credential),
-                               .renewed = order.renew != nullptr};
+                               .renewed = attempted.renewed};
     }
     if (attempted.final) {
-      ExchangeResult result{.refusal = *std::move(attempted.final)};
-      result.may_pass = result.refusal.code == Code::kUnavailable ||
-                        result.refusal.code == Code::kDeadlineExceeded;
-      result.unlogged = attempted.unlogged;
-      co_return result;
+      co_return *std::move(attempted.final);
     }
-    if (order.renew && !MayPass(attempted.error.failure)) {
+    const bool useless = !MayPass(attempted.error.failure) ||
+                         attempted.error.failure == ExchangeFailure::kBadResponse;
+    if (attempted.renewed && useless) {
       order.renew = nullptr;
       continue;
     }
@@ -218,35 +205,32 @@ Task<ExchangeResult> Exchanger::Run(ExchangeOrder order,
 ExchangeResult Exchanger::GiveUp(const ExchangeOrder& order,
                                  const ExchangeError& error,
                                  milliseconds remember) const {
-  const std::string request =
-      error.request_id.empty() ? "" : fmt::format(" (its request id: {})", error.request_id);
-  ExchangeResult result;
-  result.refusal.code = CodeOf(error.failure);
-  result.refusal.fact = fmt::format("destination {} answered {}: {}{}",
-                                    order.destination,
-                                    ExchangeFailureName(error.failure),
-                                    error.message,
-                                    request);
-  result.refusal.fix = FixOf(error.failure);
-  result.may_pass = MayPass(error.failure);
-  result.opaque = error.failure == ExchangeFailure::kOpaqueDenied;
-  result.remember = remember;
+  std::optional<WallTime> retry_at;
   if (remember.count() > 0) {
-    result.refusal.retry_at = clock_.Now() + remember;
-    result.refusal.fact += fmt::format("; not before {}", FormatRfc3339(*result.refusal.retry_at));
+    retry_at = clock_.Now() + remember;
   }
-  return result;
+  return ExchangeResult{.refusal = VendorRefusal(order.destination, error, retry_at),
+                        .may_pass = MayPass(error.failure),
+                        .opaque = error.failure == ExchangeFailure::kOpaqueDenied,
+                        .remember = remember};
 }
 
-Task<Exchanger::Attempted> Exchanger::Attempt(ExchangeOrder order, Deadline deadline) {
-  deadline = deadline.Earlier(Deadline::After(options_.attempt_timeout));
-  const auto gate = GateOf(order.destination);
-  const auto permit = co_await gate->slots.Acquire(deadline);
+Exchanger::Attempted Exchanger::EndForNow(BrokerRefusal refusal) {
+  return Attempted{.final = ExchangeResult{.refusal = std::move(refusal), .may_pass = true}};
+}
+
+Task<Exchanger::Attempted> Exchanger::Attempt(ExchangeOrder order,
+                                              Deadline end,
+                                              std::shared_ptr<Gate> gate) {
+  const auto permit = co_await gate->slots.Acquire(end);
   if (!permit.ok()) {
-    co_return Attempted{.final = BrokerRefusal{.code = Code::kUnavailable,
-                                               .fact = fmt::format("destination {} is busy: {}",
-                                                                   order.destination,
-                                                                   permit.error().message())}};
+    co_return EndForNow(
+        {.code = Code::kUnavailable,
+         .fact = fmt::format(
+             "destination {} is busy: {}", order.destination, permit.error().message())});
+  }
+  if (!Wanted(order)) {
+    co_return EndForNow(ChangedRefusal(order.destination));
   }
   const SteadyTime now = clock_.SteadyNow();
   if (now < gate->not_before) {
@@ -256,42 +240,56 @@ Task<Exchanger::Attempted> Exchanger::Attempt(ExchangeOrder order, Deadline dead
     const auto wait =
         std::max(gate->circuit.next_trial() - now, SteadyTime::duration(std::chrono::seconds(1)));
     const WallTime retry_at = clock_.Now() + std::chrono::duration_cast<WallTime::duration>(wait);
-    co_return Attempted{
-        .final = BrokerRefusal{
-            .code = Code::kUnavailable,
-            .fact = fmt::format("destination {} failed too often and is left alone until {}",
-                                order.destination,
-                                FormatRfc3339(retry_at)),
-            .retry_at = retry_at}};
+    co_return EndForNow(
+        {.code = Code::kUnavailable,
+         .fact = fmt::format("destination {} failed too often and is left alone until {}",
+                             order.destination,
+                             FormatRfc3339(retry_at)),
+         .retry_at = retry_at});
+  }
+  if (order.renew && !jwt_source_.Holds(order.identity.entry_id, order.identity.id)) {
+    // A renewal needs no SVID, so a server that has withdrawn the identity could not end it.
+    order.renew = nullptr;
   }
   if (order.renew) {
-    co_return co_await Renew(std::move(order), deadline, gate);
+    co_return co_await Renew(std::move(order), end, gate);
   }
-  co_return co_await Exchange(std::move(order), deadline, gate);
+  co_return co_await Exchange(std::move(order), end, gate);
+}
+
+Deadline Exchanger::StepEnd(Deadline end) const {
+  return end.Earlier(Deadline::After(options_.attempt_timeout));
 }
 
 Task<Exchanger::Attempted> Exchanger::Exchange(ExchangeOrder order,
-                                               Deadline deadline,
+                                               Deadline end,
                                                std::shared_ptr<Gate> gate) {
   Trial trial(std::move(gate));
-  auto svid = co_await FreshSvid(order, deadline);
+  auto svid = co_await FreshSvid(order, StepEnd(end));
   if (!svid.ok()) {
     co_return co_await ConcludeWithoutSvid(std::move(order), std::move(svid).error());
   }
+  if (!Wanted(order)) {
+    co_return EndForNow(ChangedRefusal(order.destination));
+  }
+  const Deadline deadline = StepEnd(end);
+  trial.Begin(deadline.Remaining(), options_.attempt_timeout);
   auto call = order.target->Exchange(*std::move(svid), order.parameters, deadline);
   ExchangeOutcome outcome = co_await Bounded(std::move(call), deadline);
   trial.End(outcome, clock_.SteadyNow());
-  co_return co_await Conclude(std::move(order), "exchange", std::move(outcome));
+  co_return co_await Conclude(std::move(order), std::move(outcome));
 }
 
 Task<Exchanger::Attempted> Exchanger::Renew(ExchangeOrder order,
-                                            Deadline deadline,
+                                            Deadline end,
                                             std::shared_ptr<Gate> gate) {
   Trial trial(std::move(gate));
+  const Deadline deadline = StepEnd(end);
+  trial.Begin(deadline.Remaining(), options_.attempt_timeout);
   auto call = order.target->Renew(order.renew, deadline);
   ExchangeOutcome outcome = co_await Bounded(std::move(call), deadline);
   trial.End(outcome, clock_.SteadyNow());
-  co_return co_await Conclude(std::move(order), "renew", std::move(outcome));
+  co_return co_await Conclude(std::move(order), std::move(outcome));
 }
 
 Task<Result<JwtSvid>> Exchanger::FreshSvid(ExchangeOrder order, Deadline deadline) {
@@ -318,9 +316,7 @@ Task<Result<JwtSvid>> Exchanger::FreshSvid(ExchangeOrder order, Deadline deadlin
                   "the server gave the same JWT-SVID again; it is not sent twice");
 }
 
-Task<Exchanger::Attempted> Exchanger::Conclude(ExchangeOrder order,
-                                               std::string action,
-                                               ExchangeOutcome outcome) {
+Task<Exchanger::Attempted> Exchanger::Conclude(ExchangeOrder order, ExchangeOutcome outcome) {
   const WallTime now = clock_.Now();
   if (outcome.credential && outcome.credential->expires_at <= now) {
     const std::string request_id = outcome.credential->request_id;
@@ -328,7 +324,8 @@ Task<Exchanger::Attempted> Exchanger::Conclude(ExchangeOrder order,
                                         .message = "the credential has expired already",
                                         .request_id = request_id}};
   }
-  AuditEvent event = ExchangeEvent(order, std::move(action), now);
+  const bool renewed = order.renew != nullptr;
+  AuditEvent event = ExchangeEvent(order, renewed ? "renew" : "exchange", now);
   if (outcome.credential) {
     event.result = AuditResult::kAllowed;
     event.request_id = outcome.credential->request_id;
@@ -341,38 +338,40 @@ Task<Exchanger::Attempted> Exchanger::Conclude(ExchangeOrder order,
   }
   const auto written = co_await audit_.Write(std::move(event));
   if (!written.ok()) {
+    if (outcome.credential && !renewed) {
+      co_await Discard(std::move(order), outcome.credential);
+    }
     co_return Unlogged(written.error());
   }
   co_return Attempted{.credential = std::move(outcome.credential),
-                      .error = std::move(outcome.error)};
+                      .error = std::move(outcome.error),
+                      .renewed = renewed};
 }
 
 Task<Exchanger::Attempted> Exchanger::ConcludeWithoutSvid(ExchangeOrder order, Error error) {
   AuditEvent event = ExchangeEvent(order, "exchange", clock_.Now());
   event.result = AuditResult::kFailed;
   event.reason = fmt::format("no JWT-SVID was sent: {}", error.message());
-  const std::string fact =
-      fmt::format("no JWT-SVID for destination {}: {}", order.destination, error.message());
   const auto written = co_await audit_.Write(std::move(event));
   if (!written.ok()) {
     co_return Unlogged(written.error());
   }
-  co_return Attempted{.final = BrokerRefusal{.code = error.code(), .fact = fact}};
+  BrokerRefusal refusal{
+      .code = error.code(),
+      .fact =
+          fmt::format("no JWT-SVID for destination {}: {}", order.destination, error.message())};
+  if (ServerMayRelent(error.code())) {
+    co_return EndForNow(std::move(refusal));
+  }
+  refusal.retry_at = clock_.Now() + kShortMemory;
+  co_return Attempted{.final =
+                          ExchangeResult{.refusal = std::move(refusal), .remember = kShortMemory}};
 }
 
 Exchanger::Attempted Exchanger::Unlogged(const Error& error) {
-  Attempted attempted;
-  attempted.final = AuditRefusal(error);
-  attempted.unlogged = true;
+  Attempted attempted = EndForNow(AuditRefusal(error));
+  attempted.final->unlogged = true;
   return attempted;
-}
-
-BrokerRefusal AuditRefusal(const Error& error) {
-  return BrokerRefusal{
-      .code = Code::kUnavailable,
-      .fact =
-          fmt::format("the audit log cannot be written: {}; no credential leaves", error.message()),
-      .fix = "make the audit log writable again; credence status shows its state"};
 }
 
 }  // namespace credence

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,6 +37,9 @@ struct ExchangeOrder {
   Settings parameters;
   /// Prolong this one if the vendor lets us; null: exchange.
   SharedCredential renew;
+  /// Asked before each call to the vendor, as resources may be read again while one waits; null:
+  /// always.
+  std::function<bool()> wanted;
 };
 
 /// How long an exchange may go on; callers that join later may move `callers`.
@@ -77,7 +81,7 @@ inline constexpr std::chrono::minutes kMostSharedSilence(5);
 class Exchanger {
  public:
   struct Options {
-    /// Longest for one call to a vendor, its JWT-SVID included.
+    /// Longest for one call to a vendor, and for getting its JWT-SVID.
     std::chrono::milliseconds attempt_timeout{30'000};
     /// Calls to one destination at a time, and how many more may wait for their turn.
     std::size_t concurrency = 8;
@@ -96,8 +100,8 @@ class Exchanger {
 
   Task<ExchangeResult> Run(ExchangeOrder order, std::shared_ptr<const ExchangePatience> patience);
 
-  /// Forgets limits and circuit of a destination that was changed or removed; calls under way end
-  /// as they are.
+  /// Forgets limits and circuit of a destination that was changed or removed; what is under way
+  /// goes on with the old ones.
   void Forget(const std::string& destination) { gates_.erase(destination); }
 
  private:
@@ -112,17 +116,22 @@ class Exchanger {
   struct Attempted {
     SharedCredential credential;
     /// Set when another attempt makes no sense.
-    std::optional<BrokerRefusal> final;
-    bool unlogged = false;
+    std::optional<ExchangeResult> final;
     ExchangeError error;
+    bool renewed = false;
   };
 
-  Task<Attempted> Attempt(ExchangeOrder order, Deadline deadline);
-  Task<Attempted> Exchange(ExchangeOrder order, Deadline deadline, std::shared_ptr<Gate> gate);
-  Task<Attempted> Renew(ExchangeOrder order, Deadline deadline, std::shared_ptr<Gate> gate);
-  Task<Attempted> Conclude(ExchangeOrder order, std::string action, ExchangeOutcome outcome);
+  Task<Attempted> Attempt(ExchangeOrder order, Deadline end, std::shared_ptr<Gate> gate);
+  Task<Attempted> Exchange(ExchangeOrder order, Deadline end, std::shared_ptr<Gate> gate);
+  Task<Attempted> Renew(ExchangeOrder order, Deadline end, std::shared_ptr<Gate> gate);
+  /// When a step ends that starts now. Waiting for a turn, or for the server, takes nothing from
+  /// the vendor's time.
+  Deadline StepEnd(Deadline end) const;
+  Task<Attempted> Conclude(ExchangeOrder order, ExchangeOutcome outcome);
   Task<Attempted> ConcludeWithoutSvid(ExchangeOrder order, Error error);
   Task<Result<JwtSvid>> FreshSvid(ExchangeOrder order, Deadline deadline);
+  /// For a reason that may pass.
+  static Attempted EndForNow(BrokerRefusal refusal);
   static Attempted Unlogged(const Error& error);
   ExchangeResult GiveUp(const ExchangeOrder& order,
                         const ExchangeError& error,
@@ -142,8 +151,5 @@ bool MayPass(ExchangeFailure failure);
 
 /// The event of a call to a vendor, without its outcome.
 AuditEvent ExchangeEvent(const ExchangeOrder& order, std::string action, WallTime now);
-
-/// What a caller is told when an event could not be written.
-BrokerRefusal AuditRefusal(const Error& error);
 
 }  // namespace credence

@@ -2,6 +2,7 @@
 
 #include <set>
 #include <string>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -18,6 +19,11 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
 
+Task<void> Together(Task<ExchangeResult> one, Task<ExchangeResult> other) {
+  using boost::asio::experimental::awaitable_operators::operator&&;
+  co_await (std::move(one) && std::move(other));
+}
+
 class ExchangerTest : public testing::Test {
  protected:
   ExchangerTest() {
@@ -28,18 +34,29 @@ class ExchangerTest : public testing::Test {
     options_.retry.propagation_wait = milliseconds(5);
   }
 
-  ExchangeResult Run(milliseconds patience = seconds(5),
-                     const std::string& id = "spiffe://example.org/web") {
+  Exchanger& Made() {
     if (!exchanger_) {
       exchanger_.emplace(clock_, jwts_, audit_, options_);
     }
+    return *exchanger_;
+  }
+  ExchangeOrder Order(const std::string& id = "spiffe://example.org/web") const {
     ExchangeOrder order{.identity = {*SpiffeId::Parse(id), "entry-1"}};
     order.decision_id = "d-1";
     order.destination = "kv";
     order.target = vendor_;
-    const auto limits = std::make_shared<const ExchangePatience>(ExchangePatience{
-        .callers = Deadline::After(patience), .end = Deadline::After(seconds(10))});
-    return RunTask(io_, exchanger_->Run(std::move(order), limits));
+    return order;
+  }
+  Task<ExchangeResult> Start(ExchangeOrder order,
+                             milliseconds patience = seconds(5),
+                             milliseconds end = seconds(10)) {
+    auto limits = std::make_shared<const ExchangePatience>(
+        ExchangePatience{.callers = Deadline::After(patience), .end = Deadline::After(end)});
+    return Made().Run(std::move(order), std::move(limits));
+  }
+  ExchangeResult Run(milliseconds patience = seconds(5),
+                     const std::string& id = "spiffe://example.org/web") {
+    return RunTask(io_, Start(Order(id), patience));
   }
 
   std::size_t DistinctTokens() const {
@@ -129,6 +146,7 @@ TEST_F(ExchangerTest, AnSvidThatLivesTooLongIsNotSent) {
   const ExchangeResult result = Run();
   EXPECT_EQ(result.refusal.code, Code::kFailedPrecondition);
   EXPECT_THAT(result.refusal.fact, HasSubstr("lives 301 s; the destination takes at most 300 s"));
+  EXPECT_EQ(result.remember, seconds(5)) << "no load for the server either";
   EXPECT_EQ(vendor_->exchanges, 0);
 }
 
@@ -145,6 +163,91 @@ TEST_F(ExchangerTest, WithoutAnSvidNothingIsSentAndTheLogSaysSo) {
   EXPECT_TRUE(result.may_pass);
   ASSERT_THAT(audit_.events, SizeIs(1));
   EXPECT_THAT(audit_.events[0].reason, HasSubstr("no JWT-SVID was sent: server away"));
+}
+
+TEST_F(ExchangerTest, OnlyASetUpThatHasToChangeEndsTheHopeForAnSvid) {
+  for (const Code code : {Code::kFailedPrecondition,
+                          Code::kPermissionDenied,
+                          Code::kInvalidArgument,
+                          Code::kUnimplemented}) {
+    jwts_.error = Error(code, "no");
+    const ExchangeResult result = Run();
+    EXPECT_FALSE(result.may_pass) << CodeName(code);
+    EXPECT_EQ(result.remember, seconds(5)) << CodeName(code);
+  }
+  for (const Code code :
+       {Code::kInternal, Code::kUnknown, Code::kResourceExhausted, Code::kNotFound}) {
+    jwts_.error = Error(code, "no");
+    const ExchangeResult result = Run();
+    EXPECT_TRUE(result.may_pass) << CodeName(code);
+    EXPECT_EQ(result.remember, seconds(0)) << CodeName(code);
+  }
+}
+
+TEST_F(ExchangerTest, WhatIsNotWantedAnyMoreIsNotTriedAgain) {
+  vendor_->answers.assign(100, FakeFailure(ExchangeFailure::kUnavailable));
+  ExchangeOrder order = Order();
+  order.wanted = [this] { return vendor_->exchanges == 0; };
+  const ExchangeResult result = RunTask(io_, Start(std::move(order)));
+  EXPECT_EQ(vendor_->exchanges, 1);
+  EXPECT_EQ(jwts_.fetches, 1);
+  EXPECT_EQ(result.refusal.code, Code::kUnavailable);
+  EXPECT_THAT(result.refusal.fact, HasSubstr("changed meanwhile"));
+}
+
+TEST_F(ExchangerTest, AnSvidThatIsNotWantedAnyMoreIsNotSent) {
+  ExchangeOrder order = Order();
+  order.wanted = [this] { return jwts_.fetches == 0; };
+  const ExchangeResult result = RunTask(io_, Start(std::move(order)));
+  EXPECT_EQ(jwts_.fetches, 1);
+  EXPECT_EQ(vendor_->exchanges, 0);
+  EXPECT_FALSE(result.credential);
+  EXPECT_THAT(audit_.events, SizeIs(0)) << "no call, no line";
+}
+
+TEST_F(ExchangerTest, AnIdentityThatTheServerHasWithdrawnIsNotRenewed) {
+  ExchangeOrder order = Order();
+  order.renew = vendor_->NewCredential().credential;
+  jwts_.held = false;
+  const ExchangeResult result = RunTask(io_, Start(std::move(order)));
+  EXPECT_EQ(vendor_->renewals, 0);
+  EXPECT_EQ(vendor_->exchanges, 1) << "which takes an SVID";
+  EXPECT_FALSE(result.renewed);
+}
+
+TEST_F(ExchangerTest, WaitingForATurnTakesNothingFromTheVendorsTime) {
+  options_.concurrency = 1;
+  options_.attempt_timeout = seconds(2);
+  vendor_->delay = milliseconds(400);
+  RunTask(io_, Together(Start(Order()), Start(Order())));
+  ASSERT_THAT(vendor_->given, SizeIs(2));
+  EXPECT_EQ(vendor_->most_running, 1);
+  EXPECT_GT(vendor_->given[1], milliseconds(1700));
+}
+
+TEST_F(ExchangerTest, AVendorThatGetsLittleTimeIsNotCalledAway) {
+  vendor_->hangs = true;
+  for (int i = 0; i < 6; ++i) {
+    const ExchangeResult result =
+        RunTask(io_, Start(Order(), milliseconds(5000), milliseconds(20)));
+    EXPECT_EQ(result.refusal.code, Code::kUnavailable);
+  }
+  EXPECT_EQ(vendor_->exchanges, 6);
+}
+
+TEST_F(ExchangerTest, WhatIsUnderWaySaysNothingAboutAChangedDestination) {
+  ExchangeOutcome limited = FakeFailure(ExchangeFailure::kRateLimited);
+  limited.error.retry_after = seconds(60);
+  vendor_->answers = {FakeFailure(ExchangeFailure::kUnavailable), limited};
+  vendor_->on_call = [this] {
+    if (vendor_->exchanges == 1) {
+      exchanger_->Forget("kv");
+    }
+  };
+  EXPECT_EQ(Run(seconds(2)).refusal.code, Code::kResourceExhausted);
+  EXPECT_EQ(vendor_->exchanges, 2);
+  vendor_->on_call = nullptr;
+  EXPECT_TRUE(Run(seconds(2)).credential);
 }
 
 TEST_F(ExchangerTest, RetryAfterIsHonouredWithinThePatienceOfTheCallers) {

@@ -128,15 +128,6 @@ std::string MismatchFix(const Mismatch& mismatch, Show show) {
   return fmt::format("set a later metadata.expires in {}", place);
 }
 
-PolicyRefusal PlainRefusal(Code code, std::string reason, std::string fix) {
-  return PolicyRefusal{.code = code,
-                       .grant = "",
-                       .reason = reason,
-                       .fix = fix,
-                       .audit_reason = reason,
-                       .audit_fix = fix};
-}
-
 /// The grant that comes nearest for someone who has no identity: one whose facts fit, else the
 /// first.
 const GrantResource* SuggestGrant(const Resources& resources,
@@ -291,6 +282,15 @@ Decision DecideForIdentities(const Resources& resources,
 }
 
 }  // namespace
+
+PolicyRefusal PlainRefusal(Code code, std::string reason, std::string fix) {
+  return PolicyRefusal{.code = code,
+                       .grant = "",
+                       .reason = reason,
+                       .fix = fix,
+                       .audit_reason = reason,
+                       .audit_fix = fix};
+}
 
 Decision Decide(const Resources& resources,
                 const PolicyQuery& query,

@@ -60,6 +60,9 @@ struct PolicyRefusal {
   std::string audit_fix;
 };
 
+/// One that hides nothing from the audit log.
+PolicyRefusal PlainRefusal(Code code, std::string reason, std::string fix);
+
 /// A grant that fits. The pointers are into the Resources it was decided on.
 struct Allowance {
   const GrantResource* grant = nullptr;

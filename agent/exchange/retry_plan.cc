@@ -9,8 +9,6 @@ using std::chrono::milliseconds;
 
 /// Retries after failures that may pass by themselves.
 constexpr std::size_t kMaxWaits = 3;
-/// Lets a vendor breathe whose answers make no sense.
-constexpr milliseconds kShortMemory(5'000);
 
 milliseconds AskedWait(const ExchangeError& error) {
   const auto asked = std::clamp<std::chrono::seconds>(

@@ -11,6 +11,8 @@ namespace credence {
 
 /// Nobody waits longer than this for a vendor, whatever it asks for.
 inline constexpr std::chrono::hours kMaxRetryAfter(24);
+/// Lets a vendor or a server breathe whose answers make no sense or need another set-up.
+inline constexpr std::chrono::milliseconds kShortMemory(5'000);
 
 /// Decides after each failed attempt of one exchange whether there is another and when. Every
 /// further attempt spends a fresh JWT-SVID. Source: destinations reference 0.2.

@@ -74,6 +74,11 @@ class BrokerFixture : public testing::Test {
   void WaitFor(const TaskGroup& group) {
     WaitUntil([&group] { return group.empty(); });
   }
+  /// Runs what is ready, such as upkeep after an exchange.
+  void Settle() {
+    io_.restart();
+    io_.poll();
+  }
   void Wait(std::chrono::milliseconds duration) { RunTask(io_, Sleep(duration)); }
 
   asio::io_context io_;

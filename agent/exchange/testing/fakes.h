@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <set>
@@ -38,6 +39,7 @@ class FakeDestination final : public Destination {
     ++exchanges;
     tokens.push_back(std::string(svid.token->Reveal()));
     last_parameters = std::move(parameters);
+    given.push_back(deadline.Remaining());
     return Answer(deadline);
   }
   Task<ExchangeOutcome> Renew(SharedCredential credential, Deadline deadline) override {
@@ -105,6 +107,8 @@ class FakeDestination final : public Destination {
   int most_running = 0;
   std::vector<std::string> tokens;
   Settings last_parameters;
+  /// How much time each exchange got.
+  std::vector<std::chrono::nanoseconds> given;
   SharedCredential last_renewed;
   std::vector<std::string> revoked;
 
@@ -154,6 +158,9 @@ class FakeJwtSource final : public FreshJwtSource {
     static_cast<void>(deadline);
     ++fetches;
     last_entry_id = std::move(entry_id);
+    if (on_fetch) {
+      on_fetch();
+    }
     if (error) {
       co_return *error;
     }
@@ -172,8 +179,15 @@ class FakeJwtSource final : public FreshJwtSource {
     co_return svid;
   }
 
+  bool Holds(const std::string& /*entry_id*/, const SpiffeId& /*id*/) const override {
+    return held;
+  }
+
   int fetches = 0;
   std::string last_entry_id;
+  bool held = true;
+  /// Called when a token is asked for.
+  std::function<void()> on_fetch;
   std::optional<Error> error;
   /// How many of the next tokens are the same bytes as the one before.
   int repeats = 0;
