@@ -1,5 +1,6 @@
-"""Checks that need the compiler's view: clang-tidy, and that every header compiles alone. Clean results are remembered
-by a hash of all that they depend on: the file, the headers of ours below it, the command, the rules and the tool."""
+"""Checks that need the compiler's view: clang-tidy, that every header compiles alone, and that GCC takes the tests. Clean
+results are remembered by a hash of all that they depend on: the file, the headers of ours below it, the command, the rules
+and the tool."""
 
 import concurrent.futures
 import hashlib
@@ -14,6 +15,7 @@ import tempfile
 UNITY = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
 INCLUDE = re.compile(rb'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 CLANG = "clang++-19"
+GCC = "g++"
 TIDY = "clang-tidy-19"
 FAULTS = "tests/lint/faults/faults.cc"
 
@@ -166,6 +168,24 @@ def _nearest(folders, path):
         if inside and str(parent) != ".":
             return inside[0]
     return None
+
+
+def gcc(root, options):
+    """Tests that GCC refuses or warns of: the builds that run them are clang's."""
+    tree, memory = Tree(root), Memory(options.cache / "gcc")
+    version = _version(GCC)
+    tasks = []
+    for file, sources, command in _units(root, options.gcc_build):
+        if any(_is_of_tests(source) for source in sources) and (not options.files or set(sources) & set(options.files)):
+            # Without optimisation _FORTIFY_SOURCE is a warning.
+            flags = [*_flags(command), "-O1"]
+            digest = tree.digest(sources, _portable(" ".join(flags), root, options.gcc_build), version)
+            tasks.append((sources[0], digest, [GCC, *flags, "-fsyntax-only", str(file)]))
+    return _check(memory, tasks, options.jobs, "gcc")
+
+
+def _is_of_tests(source):
+    return source.endswith("_test.cc") or source.startswith("tests/") or "/testing/" in source
 
 
 def tidy(root, paths, options):

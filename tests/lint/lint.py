@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""All static checks: format, include order, self-contained headers, bans, clang-tidy, shell, Go, file lengths.
+"""All static checks: format, include order, self-contained headers, bans, clang-tidy, GCC's view of tests, shell, Go, file lengths.
 
 Runs every check even after one failed, prints each finding as file:line: message, and ends with 'N passed, N failed',
 counting checks. clang-tidy and header results are kept by content, so a second run looks only at what changed.
@@ -107,6 +107,7 @@ CHECKS = {
     "python": check_python,
     "go": check_go,
     "headers": lambda options: compile_checks.headers(ROOT, tracked("*.h"), options),
+    "gcc": lambda options: compile_checks.gcc(ROOT, options),
     "clang-tidy": lambda options: compile_checks.tidy(ROOT, tracked("*.cc"), options),
 }
 
@@ -114,12 +115,13 @@ CHECKS = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", required=True, type=pathlib.Path, help="build folder of clang with compile_commands.json")
+    parser.add_argument("--gcc-build", required=True, type=pathlib.Path, help="the same of GCC")
     parser.add_argument("--cache", required=True, type=pathlib.Path, help="folder that remembers what is clean")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", choices=sorted(CHECKS), action="append", help="run just this check")
-    parser.add_argument("files", nargs="*", help="for headers and clang-tidy: just these")
+    parser.add_argument("files", nargs="*", help="for headers, gcc and clang-tidy: just these")
     options = parser.parse_args()
-    options.build = options.build.resolve()
+    options.build, options.gcc_build = options.build.resolve(), options.gcc_build.resolve()
     failed = 0
     names = options.only or list(CHECKS)
     for name in names:
