@@ -24,7 +24,7 @@ namespace credence {
 namespace {
 
 constexpr mode_t kOwnerOnly = 0700;
-constexpr std::string_view kNameStart = "credence-";
+constexpr std::string_view kNameStart = "credence-exec-";
 /// What mkdtemp fills in.
 constexpr std::string_view kNameEnd = "XXXXXX";
 /// A younger folder may be about to be locked.

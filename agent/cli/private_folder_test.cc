@@ -153,15 +153,15 @@ TEST(PrivateFolderTest, RemovesWhatKilledProcessesLeft) {
   const OwnRuntimeFolder runtime;
   const auto living = PrivateFolder::Create();
   ASSERT_THAT(living, IsOk());
-  ASSERT_EQ(living->path().find(runtime / "credence-"), 0U);
+  ASSERT_EQ(living->path().find(runtime / "credence-exec-"), 0U);
   OwnRuntimeFolder::MakeOld(living->path());
-  const std::string left = runtime.Make("credence-abCD12");
-  const std::string young = runtime.Make("credence-young0");
+  const std::string left = runtime.Make("credence-exec-abCD12");
+  const std::string young = runtime.Make("credence-exec-young0");
   std::filesystem::last_write_time(young, std::filesystem::file_time_type::clock::now());
-  const std::string open = runtime.Make("credence-open00", 0755);
-  const std::string other = runtime.Make("credence-longer0");
+  const std::string open = runtime.Make("credence-exec-open00", 0755);
+  const std::string other = runtime.Make("credence-exec-longer0");
   const std::string outside = runtime.Make("outside");
-  std::filesystem::create_symlink(outside, runtime / "credence-linked");
+  std::filesystem::create_symlink(outside, runtime / "credence-exec-linked");
   const auto folder = PrivateFolder::Create();
   ASSERT_THAT(folder, IsOk());
   EXPECT_FALSE(std::filesystem::exists(left));
@@ -177,7 +177,7 @@ TEST(PrivateFolderTest, LeavesTheFoldersOfOtherUsersAlone) {
     GTEST_SKIP() << "only root can make a folder of another user";
   }
   const OwnRuntimeFolder runtime;
-  const std::string theirs = runtime.Make("credence-theirs");
+  const std::string theirs = runtime.Make("credence-exec-theirs");
   ASSERT_EQ(chown(theirs.c_str(), 65534, 65534), 0);
   ASSERT_THAT(PrivateFolder::Create(), IsOk());
   EXPECT_TRUE(std::filesystem::exists(theirs));

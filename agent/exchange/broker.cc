@@ -130,6 +130,7 @@ Task<BrokerAnswer> Broker::Core::Refuse(Request request, PolicyRefusal refusal) 
 }
 
 Task<BrokerAnswer> Broker::Core::Allow(Request request, Allowance allowance) {
+  request.grant = allowance.grant->name;
   const auto found =
       cache_.FindOrAdd(KeyOf(allowance, request.query.parameters), *allowance.destination);
   const std::shared_ptr<CredentialSlot> slot = found.ok() ? *found : nullptr;
@@ -221,7 +222,10 @@ void Broker::Core::NoteUse(CredentialSlot& slot,
                                   .renew = nullptr};
   slot.last_order->subject.spiffe_id = allowance.identity.id.text();
   slot.last_used = clock_.SteadyNow();
-  slot.used_since_refresh = true;
+  if (!std::exchange(slot.used_since_refresh, true)) {
+    // From now on its refresh is something to wait for.
+    upkeep_.Set({});
+  }
 }
 
 std::optional<IssuedCredential> Broker::Core::FromCache(const CredentialSlot& slot,

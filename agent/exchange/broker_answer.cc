@@ -15,8 +15,8 @@ Task<BrokerAnswer> Broker::Core::AwaitExchange(Request request,
     request.answer.refusal = StoppingRefusal();
     co_return std::move(request.answer);
   }
-  if (resources_.value() != request.snapshot) {
-    Decision decision = DecideAgain(request, *slot);
+  if (IsStale(request, *slot)) {
+    Decision decision = DecideOnHeld(request, *slot);
     if (!decision.allowed) {
       co_return co_await Refuse(std::move(request), std::move(decision.refusal));
     }
@@ -76,8 +76,8 @@ Task<BrokerAnswer> Broker::Core::HandOut(Request request,
                                          Allowance allowance,
                                          std::shared_ptr<CredentialSlot> slot,
                                          IssuedCredential issued) {
-  if (resources_.value() != request.snapshot) {
-    Decision decision = DecideAgain(request, *slot);
+  if (IsStale(request, *slot)) {
+    Decision decision = DecideOnHeld(request, *slot);
     if (!decision.allowed) {
       co_return co_await Refuse(std::move(request), std::move(decision.refusal));
     }
@@ -86,8 +86,9 @@ Task<BrokerAnswer> Broker::Core::HandOut(Request request,
   }
   const WallTime now = clock_.Now();
   if (!CredentialLife{issued.credential->issued_at, issued.expires_at}.Alive(now)) {
-    request.answer.refusal = EndedRefusal(request.query.destination);
-    co_return std::move(request.answer);
+    const BrokerRefusal ended = EndedRefusal(request.query.destination);
+    PolicyRefusal refusal = PlainRefusal(ended.code, ended.fact, ended.fix);
+    co_return co_await Refuse(std::move(request), std::move(refusal));
   }
   NoteUse(*slot, request, allowance);
   RefreshIfDue(slot, now);
@@ -98,15 +99,23 @@ Task<BrokerAnswer> Broker::Core::HandOut(Request request,
 Decision Broker::Core::DecideAgain(Request& request, const CredentialSlot& slot) const {
   request.snapshot = resources_.value();
   Decision decision = Decide(Current(), request.policy, Context());
-  // What now allows it may be another identity's grant, or one with another limit.
-  const bool same = decision.allowed &&
+  // What now allows it may be another identity's grant, one with another limit, or one that the log
+  // does not name.
+  const bool same = decision.allowed && decision.allowed->grant->name == request.grant &&
                     KeyOf(*decision.allowed, request.query.parameters) == slot.key &&
                     slot.MadeFor(*decision.allowed->destination);
-  if (decision.allowed && !same) {
-    const BrokerRefusal changed = ChangedRefusal(request.query.destination);
-    return Decision{.refusal = PlainRefusal(changed.code, changed.fact, changed.fix)};
-  }
-  return decision;
+  return decision.allowed && !same ? ChangedDecision(request) : decision;
+}
+
+Decision Broker::Core::DecideOnHeld(Request& request, const CredentialSlot& slot) const {
+  Decision decision = DecideAgain(request, slot);
+  // What was dropped may be revoked by now, also if it is granted again.
+  return decision.allowed && !cache_.Holds(slot) ? ChangedDecision(request) : decision;
+}
+
+Decision Broker::Core::ChangedDecision(const Request& request) {
+  const BrokerRefusal changed = ChangedRefusal(request.query.destination);
+  return Decision{.refusal = PlainRefusal(changed.code, changed.fact, changed.fix)};
 }
 
 IssuedCredential Broker::Core::Issue(const SharedCredential& credential,

@@ -40,6 +40,8 @@ class Broker::Core {
     PolicyQuery policy;
     /// Keeps what the decision points to.
     SharedResources snapshot;
+    /// By which it was allowed, as the log says; "" before that.
+    std::string grant;
     /// What it is answered with, as far as that is known.
     std::string exchange_id;
     BrokerAnswer answer;
@@ -62,8 +64,16 @@ class Broker::Core {
                              Allowance allowance,
                              std::shared_ptr<CredentialSlot> slot,
                              IssuedCredential issued);
-  /// What the present resources say. Allowed only if `slot` is still the one for the request.
+  /// Whether anything has happened since that the decision on `request` may depend on.
+  bool IsStale(const Request& request, const CredentialSlot& slot) const {
+    return resources_.value() != request.snapshot || !cache_.Holds(slot);
+  }
+  /// What the present resources say. Allowed only by the same grant, and if `slot` is still the one
+  /// for the request.
   Decision DecideAgain(Request& request, const CredentialSlot& slot) const;
+  /// The same, and `slot` must be in the cache.
+  Decision DecideOnHeld(Request& request, const CredentialSlot& slot) const;
+  static Decision ChangedDecision(const Request& request);
 
   AuditEvent DecisionEvent(const Request& request) const;
   AuditEvent AllowedEvent(const Request& request,

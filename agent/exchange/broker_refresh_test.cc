@@ -45,7 +45,11 @@ TEST_F(BrokerRefreshTest, AUsedCredentialIsRefreshedWithoutACaller) {
   kv_->life = milliseconds(1500);
   Make().Start();
   ASSERT_TRUE(Get().issued);
-  WaitUntil([this] { return kv_->exchanges == 2; });
+  WaitUntil([this] { return kv_->exchanges == 2 && kv_->running == 0; });
+  Wait(milliseconds(20));
+  EXPECT_EQ(SecretOf(Get()), "secret-2");
+  WaitUntil([this] { return kv_->exchanges == 3; });
+  EXPECT_EQ(kv_->exchanges, 3) << "that one is in use too";
   RunTask(io_, broker_->Stop());
   broker_.reset();
 }

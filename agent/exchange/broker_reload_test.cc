@@ -53,7 +53,7 @@ class BrokerReloadTest : public BrokerFixture {
 };
 
 TEST_F(BrokerReloadTest, AnExchangeIsNotTriedAgainWithoutItsGrant) {
-  options_.exchange.retry.backoff = {.initial = milliseconds(200), .cap = milliseconds(200)};
+  options_.exchange.retry.backoff = {.initial = seconds(1), .cap = seconds(1)};
   kv_->answers.assign(100, FakeFailure(ExchangeFailure::kUnavailable));
   Make().Start();
   StartGet();
@@ -67,7 +67,7 @@ TEST_F(BrokerReloadTest, AnExchangeIsNotTriedAgainWithoutItsGrant) {
 }
 
 TEST_F(BrokerReloadTest, AnExchangeIsNotTriedAgainAtAReplacedDestination) {
-  options_.exchange.retry.backoff = {.initial = milliseconds(200), .cap = milliseconds(200)};
+  options_.exchange.retry.backoff = {.initial = seconds(1), .cap = seconds(1)};
   kv_->answers.assign(100, FakeFailure(ExchangeFailure::kUnavailable));
   Make().Start();
   StartGet();
@@ -130,6 +130,34 @@ TEST_F(BrokerReloadTest, ACachedCredentialThatEndsWhileItsDecisionIsWrittenStays
   EXPECT_FALSE(answer.issued);
   EXPECT_EQ(answer.refusal.code, Code::kUnavailable);
   EXPECT_THAT(answer.refusal.fact, HasSubstr("ended while the decision was written"));
+  EXPECT_NE(audit_.events.back().result, AuditResult::kAllowed) << "the log has the last word";
+}
+
+TEST_F(BrokerReloadTest, AGrantThatComesBackWhileACachedAnswerIsWrittenDoesNotReviveIt) {
+  Make().Start();
+  ASSERT_TRUE(Get().issued);
+  GetWithASlowLog();
+  const auto grants = resources_.grants;
+  RemoveGrants();
+  Settle();
+  resources_.grants = grants;
+  Reload();
+  const BrokerAnswer answer = FinishWriting();
+  EXPECT_FALSE(answer.issued) << "it is dropped, and may be revoked by now";
+  EXPECT_EQ(SecretOf(Get()), "secret-2");
+}
+
+TEST_F(BrokerReloadTest, AnotherGrantThanTheLogNamesHandsNothingOut) {
+  Make();
+  ASSERT_TRUE(Get().issued);
+  GetWithASlowLog();
+  resources_.grants[0].name = "another";
+  Reload();
+  const BrokerAnswer answer = FinishWriting();
+  EXPECT_FALSE(answer.issued);
+  EXPECT_THAT(answer.refusal.fact, HasSubstr("changed meanwhile"));
+  EXPECT_EQ(SecretOf(Get()), "secret-1");
+  EXPECT_EQ(audit_.events.back().grant, "another");
 }
 
 TEST_F(BrokerReloadTest, AGrantThatGoesWhileTheDecisionIsWrittenStartsNoExchange) {

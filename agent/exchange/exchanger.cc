@@ -123,9 +123,10 @@ class Exchanger::Trial {
   Trial& operator=(const Trial&) = delete;
 
   /// A call begins. One that has to end much sooner than usual says nothing by not being answered.
-  void Begin(std::chrono::nanoseconds given, std::chrono::nanoseconds usual) {
+  void Begin(Deadline deadline, std::chrono::nanoseconds usual) {
     constexpr int kLeastPart = 3;
-    hurried_ = given < usual / kLeastPart;
+    deadline_ = deadline;
+    hurried_ = deadline.Remaining() < usual / kLeastPart;
   }
 
   void End(const ExchangeOutcome& outcome, SteadyTime now) {
@@ -136,7 +137,7 @@ class Exchanger::Trial {
       gate->not_before = std::max(gate->not_before, now + asked);
     }
     const bool away = !outcome.credential && outcome.error.failure == ExchangeFailure::kUnavailable;
-    if (away && hurried_) {
+    if (away && hurried_ && deadline_->Passed()) {
       gate->circuit.Undecided();
     } else if (away) {
       gate->circuit.Failed(now);
@@ -147,6 +148,7 @@ class Exchanger::Trial {
 
  private:
   std::shared_ptr<Gate> gate_;
+  std::optional<Deadline> deadline_;
   bool hurried_ = false;
 };
 
@@ -273,7 +275,7 @@ Task<Exchanger::Attempted> Exchanger::Exchange(ExchangeOrder order,
     co_return EndForNow(ChangedRefusal(order.destination));
   }
   const Deadline deadline = StepEnd(end);
-  trial.Begin(deadline.Remaining(), options_.attempt_timeout);
+  trial.Begin(deadline, options_.attempt_timeout);
   auto call = order.target->Exchange(*std::move(svid), order.parameters, deadline);
   ExchangeOutcome outcome = co_await Bounded(std::move(call), deadline);
   trial.End(outcome, clock_.SteadyNow());
@@ -285,7 +287,7 @@ Task<Exchanger::Attempted> Exchanger::Renew(ExchangeOrder order,
                                             std::shared_ptr<Gate> gate) {
   Trial trial(std::move(gate));
   const Deadline deadline = StepEnd(end);
-  trial.Begin(deadline.Remaining(), options_.attempt_timeout);
+  trial.Begin(deadline, options_.attempt_timeout);
   auto call = order.target->Renew(order.renew, deadline);
   ExchangeOutcome outcome = co_await Bounded(std::move(call), deadline);
   trial.End(outcome, clock_.SteadyNow());
@@ -360,6 +362,10 @@ Task<Exchanger::Attempted> Exchanger::ConcludeWithoutSvid(ExchangeOrder order, E
       .code = error.code(),
       .fact =
           fmt::format("no JWT-SVID for destination {}: {}", order.destination, error.message())};
+  if (!jwt_source_.Holds(order.identity.entry_id, order.identity.id)) {
+    // Nothing that this identity was given before is handed out in its place.
+    co_return Attempted{.final = ExchangeResult{.refusal = std::move(refusal)}};
+  }
   if (ServerMayRelent(error.code())) {
     co_return EndForNow(std::move(refusal));
   }

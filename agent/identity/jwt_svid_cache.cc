@@ -41,7 +41,7 @@ class JwtSvidCache::Waiter {
     ++flight_->waiting;
   }
   ~Waiter() {
-    if (--flight_->waiting == 0 && !flight_->renewal) {
+    if (--flight_->waiting == 0) {
       cache_.GiveUp(flight_);
     }
   }
@@ -109,8 +109,14 @@ Task<Result<SharedJwtSvid>> JwtSvidCache::Get(SharedEntry entry,
     const Waiter waiter(*this, flight);
     const auto landed = co_await WithDeadline(patience, Landed(flight));
     const bool answered = landed.ok() && flight->outcome.value()->ok();
-    if (!answered && held && held->expires_at > clock_.Now()) {
-      co_return held;
+    if (held && !answered) {
+      // Gone by now if its key or its identity was withdrawn meanwhile.
+      if (const Token* const still = FindValid(key)) {
+        co_return still->svid;
+      }
+      if (!landed.ok() && !deadline.Passed()) {
+        continue;
+      }
     }
     if (!landed.ok()) {
       co_return Error(Code::kDeadlineExceeded, "the server did not sign a JWT-SVID in time");
@@ -167,7 +173,8 @@ void JwtSvidCache::GiveUp(const std::shared_ptr<Flight>& flight) {
   // Not at once: whoever leaves may itself be in the middle of being cancelled.
   asio::post(executor_, [weak = std::weak_ptr(flight)] {
     const auto abandoned = weak.lock();
-    if (abandoned && abandoned->waiting == 0 && abandoned->cancel != nullptr) {
+    if (abandoned && abandoned->waiting == 0 && !abandoned->renewal &&
+        abandoned->cancel != nullptr) {
       abandoned->given_up = true;
       std::exchange(abandoned->cancel, nullptr)->emit(asio::cancellation_type::terminal);
     }

@@ -89,10 +89,11 @@ Task<void> Synchronizer::WaitForNext(std::chrono::nanoseconds interval) {
 
 Task<void> Synchronizer::FollowServer() {
   while (true) {
-    const Error ended = co_await server_.WatchChanges([this] {
+    std::function<void()> changed = [this] {
       follows_ = true;
       SyncSoon();
-    });
+    };
+    const Error ended = co_await server_.WatchChanges(std::move(changed));
     if (ended.code() == Code::kUnimplemented) {
       co_return;
     }

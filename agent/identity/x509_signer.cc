@@ -242,7 +242,8 @@ void X509Signer::Keep(const Attempt& attempt, CheckedX509 checked) {
     return;
   }
   const auto now_wanted = store_.entries()->find(entry.id);
-  if (now_wanted == store_.entries()->end() || now_wanted->second.spiffe_id != entry.spiffe_id) {
+  if (now_wanted == store_.entries()->end() || now_wanted->second.store_svid ||
+      now_wanted->second.spiffe_id != entry.spiffe_id) {
     return;
   }
   if (checked.tainted) {

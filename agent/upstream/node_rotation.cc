@@ -200,6 +200,7 @@ Task<Result<void>> NodeIdentity::ActOnRefusal() {
 Task<Result<void>> NodeIdentity::Run() {
   Backoff backoff(options_.backoff);
   auto retry_after = Deadline::After(std::chrono::nanoseconds(0));
+  WallTime left_alone_until;
   for (;;) {
     if (auto refused = co_await ActOnRefusal(); !refused.ok()) {
       co_return refused;
@@ -208,15 +209,15 @@ Task<Result<void>> NodeIdentity::Run() {
       co_await StoreOrWarn();
     }
     const auto now = clock_.Now();
-    const bool wanted = refusal_ != Refusal::kNone || tainted_ || schedule_->Due(now);
+    const bool due = schedule_->Due(now) && now >= left_alone_until;
+    const bool wanted = refusal_ != Refusal::kNone || tainted_ || due;
     if (wanted && retry_after.Passed()) {
       const bool rotated = co_await Rotate();
       if (rotated) {
         backoff.Reset();
+        left_alone_until = clock_.Now() + schedule_->Spacing(clock_.Now());
         if (tainted_) {
           retry_after = Deadline::After(kTaintedPause);
-        } else if (schedule_->Due(clock_.Now())) {
-          retry_after = Deadline::After(schedule_->Spacing(clock_.Now()));
         }
         continue;
       }
@@ -228,7 +229,9 @@ Task<Result<void>> NodeIdentity::Run() {
       }
       continue;
     }
-    const auto wait = wanted ? retry_after.Remaining() : schedule_->Until(now);
+    const auto wait =
+        wanted ? retry_after.Remaining()
+               : std::max<std::chrono::nanoseconds>(schedule_->Until(now), left_alone_until - now);
     co_await WaitForNews(wait);
   }
 }

@@ -20,9 +20,9 @@ class RotationSchedule {
   bool Expired(WallTime now) const { return now >= not_after_; }
   /// Until it is due; zero when it is.
   std::chrono::nanoseconds Until(WallTime now) const;
-  /// How long to wait where a certificate is due as soon as it comes (a clock that is ahead, an
-  /// authority near its end): a quarter of the life that is left, and a second at least. The next
-  /// one may be no better.
+  /// How long to leave it alone once it has come, though it may be due by then (a clock that is
+  /// ahead, an authority near its end): a quarter of the life that is left, and a second at least.
+  /// The next one may be no better.
   std::chrono::nanoseconds Spacing(WallTime now) const;
 
  private:

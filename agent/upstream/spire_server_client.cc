@@ -212,8 +212,13 @@ Task<Result<JwtSvid>> SpireServerClient::NewJwtSvid(std::string entry_id,
   request.mutable_audience()->Add(audience.begin(), audience.end());
   const auto channel = node_.channel();
   auto outcome = co_await CallUnary(channel, kNewJwtSvid, std::move(request), Limit(deadline));
+  const Refusal refusal = RefusalFromDetails(outcome.details);
   auto answer = Settle(node_, channel, "NewJWTSVID", std::move(outcome));
   if (!answer.ok()) {
+    if (refusal != Refusal::kNone && refusal != Refusal::kAgentBanned) {
+      // The agent is refused, not the identity: it is attested again.
+      co_return Error(Code::kUnavailable, answer.error().message());
+    }
     co_return std::move(answer).error();
   }
   auto svid = JwtSvidFromServer(answer->svid());

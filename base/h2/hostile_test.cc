@@ -225,7 +225,7 @@ TEST_F(ServerTest, PingsDoNotKeepAConnectionWithoutACallOpen) {
     RunFor(milliseconds(50));
   }
   EXPECT_TRUE(client.hung_up());
-  EXPECT_GT(client.pings_answered(), 3U);
+  EXPECT_GT(client.pings_answered(), 0U);
   ASSERT_FALSE(client.goaways().empty());
   EXPECT_EQ(client.goaways().front().first, static_cast<std::uint32_t>(NGHTTP2_NO_ERROR));
 }

@@ -18,6 +18,9 @@ BANS = [
     (r"\bNOLINT\w*(?!\w*\([a-z0-9,. -]+\): \S)", "NOLINT names its check and a reason: NOLINT(check): why"),
     (r"\b(TODO|FIXME|XXX)\b", "open work belongs in the tracker"),
     (r"\bassert\(", "CREDENCE_CHECK names the belief and stays in release builds"),
+    (r"[?:]\s*co_await\b", "GCC 12 gets it wrong: name the awaited value before the choice"),
+    (r"[\w>]\(\s*co_await\b|,\s*co_await\b", "GCC 12 gets it wrong: name the awaited value before the call"),
+    (r"\bco_await\b[^;]*\[[^\]\s][^\]]*\]\s*[({]", "GCC 12 destroys it twice: name a capturing lambda before co_await"),
 ]
 # Pattern to folders where it is at home.
 EXEMPT_FOLDERS = {
@@ -35,6 +38,8 @@ EXEMPT = {
         "tests/fuzz/authority/memory_datastore.h": "the pool writes what the target looks at",
         "tests/testkit/fake_spire_services.h": "gRPC calls its services on threads of its own",
     },
+    r"[\w>]\(\s*co_await\b|,\s*co_await\b": {
+        "base/core/testing/run_task.h": "the only argument, of a call that cannot suspend"},
     r"\bstd::c(out|err)\b": {"tests/fuzz/run_seeds.cc": "a program of its own"},
     r"\bsystem_clock::now\b": {"base/core/clock.cc": "the one place that asks"},
 }

@@ -20,6 +20,12 @@ TIDY = "clang-tidy-19"
 FAULTS = "tests/lint/faults/faults.cc"
 
 
+def _made_from(name):
+    """The .proto of a generated header."""
+    generated = re.fullmatch(r"(.*?)(\.grpc)?\.pb\.h", name)
+    return f"proto/{generated.group(1)}.proto" if generated else name
+
+
 class Tree:
     """File contents and the headers of ours that each file reaches."""
 
@@ -30,7 +36,7 @@ class Tree:
         if path not in self._direct:
             data = (self.root / path).read_bytes()
             self._hash[path] = hashlib.sha256(data).digest()
-            names = (name.decode() for name in INCLUDE.findall(data))
+            names = (_made_from(name.decode()) for name in INCLUDE.findall(data))
             self._direct[path] = [name for name in names if (self.root / name).is_file()]
         return self._direct[path]
 
