@@ -15,16 +15,19 @@ Task<BrokerAnswer> Broker::Core::AwaitExchange(Request request,
     request.answer.refusal = StoppingRefusal();
     co_return std::move(request.answer);
   }
-  if (IsStale(request, *slot)) {
+  // It may have landed while this decision was written to the log; Finish decides again.
+  const bool to_board = !flight->landed.is_set();
+  if (to_board && IsStale(request, *slot)) {
     Decision decision = DecideOnHeld(request, *slot);
     if (!decision.allowed) {
       co_return co_await Refuse(std::move(request), std::move(decision.refusal));
     }
     allowance = *std::move(decision.allowed);
   }
-  NoteUse(*slot, request, allowance);
-  // It may have landed while this decision was written to the log.
-  if (!flight->landed.is_set()) {
+  if (!IsStale(request, *slot)) {
+    NoteUse(*slot, request, allowance);
+  }
+  if (to_board) {
     Board(slot, flight, request.query.deadline);
   }
   const bool landed = co_await flight->landed.Wait(request.query.deadline);
@@ -76,6 +79,12 @@ Task<BrokerAnswer> Broker::Core::HandOut(Request request,
                                          Allowance allowance,
                                          std::shared_ptr<CredentialSlot> slot,
                                          IssuedCredential issued) {
+  const WallTime now = clock_.Now();
+  if (!CredentialLife{issued.credential->issued_at, issued.expires_at}.Alive(now)) {
+    const BrokerRefusal ended = EndedRefusal(request.query.destination);
+    PolicyRefusal refusal = PlainRefusal(ended.code, ended.fact, ended.fix);
+    co_return co_await Refuse(std::move(request), std::move(refusal));
+  }
   if (IsStale(request, *slot)) {
     Decision decision = DecideOnHeld(request, *slot);
     if (!decision.allowed) {
@@ -83,12 +92,6 @@ Task<BrokerAnswer> Broker::Core::HandOut(Request request,
     }
     allowance = *std::move(decision.allowed);
     issued = Issue(issued.credential, allowance);
-  }
-  const WallTime now = clock_.Now();
-  if (!CredentialLife{issued.credential->issued_at, issued.expires_at}.Alive(now)) {
-    const BrokerRefusal ended = EndedRefusal(request.query.destination);
-    PolicyRefusal refusal = PlainRefusal(ended.code, ended.fact, ended.fix);
-    co_return co_await Refuse(std::move(request), std::move(refusal));
   }
   NoteUse(*slot, request, allowance);
   RefreshIfDue(slot, now);
