@@ -8,7 +8,10 @@
 namespace credence::h2 {
 namespace {
 
+/// What time gives back at most.
 constexpr std::int32_t kMostPoints = 1000;
+/// What calls give at most: the answers to many that were sent at once may come at once.
+constexpr std::int32_t kMostPointsOfCalls = 16'000;
 constexpr std::chrono::milliseconds kTimePerPoint{10};
 // grpc-go sends a PING and up to two WINDOW_UPDATEs for each DATA frame it reads.
 constexpr std::int32_t kAnswerFramePoints = 4;
@@ -55,7 +58,8 @@ bool FloodGuard::Spend(std::int32_t points, SteadyTime now) {
   const auto earned = (now - refilled_) / kTimePerPoint;
   if (earned > 0) {
     refilled_ += earned * kTimePerPoint;
-    Earn(static_cast<std::int32_t>(std::min<std::int64_t>(earned, kMostPoints)));
+    const auto given = static_cast<std::int32_t>(std::min<std::int64_t>(earned, kMostPoints));
+    points_ = std::max(points_, std::min(kMostPoints, points_ + given));
   }
   points_ -= points;
   return points_ >= 0;
@@ -70,7 +74,7 @@ void FloodGuard::OnMessageTaken() {
 }
 
 void FloodGuard::Earn(std::int32_t points) {
-  points_ = std::min(kMostPoints, points_ + points);
+  points_ = std::min(kMostPointsOfCalls, points_ + points);
 }
 
 }  // namespace credence::h2
