@@ -76,7 +76,7 @@ def test_a_demo_that_is_stopped_leaves_nothing(scratch, number):
         assert len(left_of(folder_in(seen))) >= 3, "credence up and its two children"
         while demo.poll() is None:
             os.killpg(demo.pid, number)  # as the terminal does it; again, as bash loses one between its fork and the command's exec
-            time.sleep(0.3)
+            time.sleep(0.05)
         seen += demo.communicate(timeout=20)[0]
     assert left_of(folder_in(seen)) == []
     assert demo.returncode == 128 + number, seen
