@@ -98,5 +98,21 @@ TEST(FloodGuardTest, BigDataFramesCostNothing) {
   }
 }
 
+TEST(FloodGuardTest, TheAnswersToManyCallsMayComeAtOnce) {
+  FloodGuard guard(kStart);
+  constexpr int kCalls = 1000;
+  for (int call = 0; call < kCalls; ++call) {
+    guard.OnCallFrameSent();
+    guard.OnCallFrameSent();
+  }
+  for (int call = 0; call < kCalls; ++call) {
+    EXPECT_TRUE(guard.OnFrame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 10, kStart));
+    EXPECT_TRUE(guard.OnFrame(NGHTTP2_DATA, 0, 5, kStart));
+    EXPECT_TRUE(guard.OnFrame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 10, kStart));
+    EXPECT_TRUE(guard.OnFrame(NGHTTP2_RST_STREAM, 0, 4, kStart));
+    EXPECT_TRUE(guard.OnFrame(NGHTTP2_PING, 0, 8, kStart));
+  }
+}
+
 }  // namespace
 }  // namespace credence::h2
