@@ -51,15 +51,18 @@ Result<SharedSecret> X509Responses::For(const std::vector<SharedEntry>& entries,
   std::string key;
   std::vector<std::pair<SharedEntry, SharedX509Svid>> ready;
   for (const SharedEntry& entry : entries) {
+    // Always one, so that no ID reads as another with its mark.
+    char mark = '-';
     if (!HasOlderTwin(entry, entries)) {
       SharedX509Svid held = store_.FindX509(entry->id);
       if (held && held->svid.chain.not_after > now) {
         ready.emplace_back(entry, std::move(held));
-        key += '+';
+        mark = '+';
       } else if (missing == Missing::kAwaited) {
         return SharedSecret();
       }
     }
+    key += mark;
     key += entry->id;
     key += '\0';
   }
