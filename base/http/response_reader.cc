@@ -21,6 +21,10 @@ namespace http = boost::beast::http;
 // The head has to fit in one piece; what remains lets the body flow in larger reads.
 constexpr std::size_t kBufferBytes = 2 * kMaxResponseHeadBytes;
 constexpr int kMaxInterimAnswers = 8;
+// Beast 1.81 takes "0\r\n" of an answer without chunks, and then stops the program (by an
+// assertion, in builds that have them) when it is shown one more byte. Nothing that began is
+// complete with less than this.
+constexpr std::size_t kLeastPiece = 5;
 
 /// A Beast body that collects into wiped memory.
 struct SecretBody {
@@ -104,6 +108,10 @@ Result<bool> ResponseReader::Commit(std::size_t size) {
   if (received_ > 2 * max_body_bytes_ + 4 * kBufferBytes) {
     return Error(Code::kOutOfRange, "the answer is too large");
   }
+  if (incomplete_ && used_ < kLeastPiece) {
+    return false;
+  }
+  incomplete_ = false;
   while (used_ > 0 && !parser_->beast.is_done()) {
     boost::beast::error_code error;
     const std::size_t consumed =
@@ -114,6 +122,7 @@ Result<bool> ResponseReader::Commit(std::size_t size) {
       if (used_ == buffer_.size()) {
         return Error(Code::kOutOfRange, "the answer is too large");
       }
+      incomplete_ = used_ > 0;
       break;
     }
     if (error) {

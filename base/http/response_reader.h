@@ -67,6 +67,8 @@ class ResponseReader {
   SecretBytes buffer_;
   std::size_t used_ = 0;
   std::size_t received_ = 0;
+  /// What is in the buffer is the beginning of something.
+  bool incomplete_ = false;
   int interim_answers_ = 0;
 };
 

@@ -64,6 +64,12 @@ TEST_P(ResponseReaderTest, ReadsChunks) {
   EXPECT_EQ(response->body.Reveal(), "abcde");
 }
 
+TEST_P(ResponseReaderTest, ReadsAnAnswerOfNoChunks) {
+  const auto response = Read("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+  ASSERT_THAT(response, IsOk());
+  EXPECT_TRUE(response->body.empty());
+}
+
 TEST_P(ResponseReaderTest, EndOfStreamEndsABodyWithoutLength) {
   const auto response = Read("HTTP/1.0 200 OK\r\n\r\nabc");
   ASSERT_THAT(response, IsOk());
