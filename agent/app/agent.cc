@@ -43,7 +43,7 @@ namespace credence {
 namespace {
 
 /// Hashing, name look-ups, key generation and files; a few may hang without stopping the rest.
-constexpr std::size_t kPoolThreads = 6;
+constexpr std::size_t kPoolThreads = 7;
 constexpr mode_t kSocketMode = 0777;
 /// A request is a list of audiences, a token or a name; whoever sends more makes us parse for
 /// nothing.

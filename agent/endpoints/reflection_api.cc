@@ -27,6 +27,9 @@ using google::protobuf::TextFormat;
 using grpc::reflection::v1::ServerReflectionRequest;
 using grpc::reflection::v1::ServerReflectionResponse;
 
+/// A request, all of which is in its answer; names of symbols and files are short.
+constexpr std::size_t kMaxRequest = 4096;
+
 constexpr std::array kServices{"SpiffeWorkloadAPI",
                                "credence.credential.v1.CredentialAPI",
                                "grpc.health.v1.Health",
@@ -141,6 +144,10 @@ Task<h2::Status> ReflectionApi::Info(std::shared_ptr<h2::ServerCall> call) {
     }
     if (!bytes->has_value()) {
       co_return h2::Status::Ok();
+    }
+    if ((*bytes)->size() > kMaxRequest) {
+      co_return h2::Status{
+          Code::kInvalidArgument, "a request for reflection has at most 4096 bytes", ""};
     }
     ServerReflectionRequest request;
     if (auto parsed = ParseRequest(**bytes, request); !parsed.ok()) {

@@ -104,6 +104,10 @@ TEST_F(ReflectionApiTest, AStreamAnswersEachRequestAndEndsWithTheClients) {
   EXPECT_EQ(
       ParseAs<ServerReflectionResponse>(call->written[0]).list_services_response().service_size(),
       4);
+  request.set_host(std::string(5'000, 'x'));
+  const auto large = std::make_shared<FakeCall>(request.SerializeAsString(), CallMetadata{});
+  EXPECT_EQ(RunTask(io_, api_.Info(large)).code, Code::kInvalidArgument);
+  EXPECT_TRUE(large->written.empty()) << "all of the request would be in the answer";
   const auto garbage = std::make_shared<FakeCall>("\xff\xff", CallMetadata{});
   EXPECT_EQ(RunTask(io_, api_.Info(garbage)).code, Code::kInvalidArgument);
 }

@@ -38,7 +38,8 @@ struct CredentialQuery {
   /// Ask for this identity only.
   std::optional<SpiffeId> spiffe_id;
   Settings parameters;
-  /// Least life that should be left; more than a fresh credential has is answered with a fresh one.
+  /// Least life that should be left. One that cannot be had is answered with the longest there is,
+  /// and a credential in the first fifth of its life always serves.
   std::chrono::seconds min_ttl{0};
   Deadline deadline = Deadline::After(std::chrono::seconds(30));
 };
@@ -90,7 +91,8 @@ class Broker {
     /// Requests of one user, so that none can fill the disk with audit events: those that are
     /// decided, and those that may be refused.
     UidBudget::Options decisions{.burst = 20'000, .per_second = 1'000};
-    UidBudget::Options refusals{.burst = 200, .per_second = 5};
+    UidBudget::Options refusals{
+        .burst = 200, .per_second = 5, .burst_of_all = 5'000, .per_second_of_all = 50};
     /// Waits between background refreshes that fail.
     Backoff::Options refresh_retry{.initial = std::chrono::milliseconds(5'000),
                                    .cap = std::chrono::milliseconds(60'000)};

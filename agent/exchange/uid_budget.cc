@@ -5,9 +5,24 @@
 
 namespace credence {
 
+namespace {
+
+double Refilled(double tokens, SteadyTime filled, SteadyTime now, double burst, double per_second) {
+  const double seconds = std::chrono::duration<double>(now - filled).count();
+  return std::min(burst, tokens + std::max(0.0, seconds) * per_second);
+}
+
+}  // namespace
+
 double UidBudget::TokensAt(const Bucket& bucket, SteadyTime now) const {
-  const double seconds = std::chrono::duration<double>(now - bucket.filled).count();
-  return std::min(options_.burst, bucket.tokens + std::max(0.0, seconds) * options_.per_second);
+  return Refilled(bucket.tokens, bucket.filled, now, options_.burst, options_.per_second);
+}
+
+bool UidBudget::AllHave(SteadyTime now) {
+  all_.tokens =
+      Refilled(all_.tokens, all_.filled, now, options_.burst_of_all, options_.per_second_of_all);
+  all_.filled = now;
+  return options_.burst_of_all <= 0 || all_.tokens >= 1;
 }
 
 void UidBudget::ForgetFullBuckets(SteadyTime now) {
@@ -28,10 +43,11 @@ bool UidBudget::Take(uid_t uid, SteadyTime now) {
   }
   Bucket& bucket = found->second;
   bucket = Bucket{TokensAt(bucket, now), now};
-  if (bucket.tokens < 1) {
+  if (bucket.tokens < 1 || !AllHave(now)) {
     return false;
   }
   bucket.tokens -= 1;
+  all_.tokens -= 1;
   return true;
 }
 

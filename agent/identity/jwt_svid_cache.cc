@@ -20,6 +20,34 @@ constexpr int kLastPartOfLife = 6;
 /// Then a caller waits this long for the next one.
 constexpr std::chrono::seconds kPatienceWithOneHeld{1};
 
+/// Counts one for a key while it lives.
+class Counted {
+ public:
+  Counted(std::map<std::string, std::size_t>& counts, const std::string& key)
+      : counts_(counts), key_(key) {
+    ++counts_[key_];
+  }
+  ~Counted() {
+    if (--counts_[key_] == 0) {
+      counts_.erase(key_);
+    }
+  }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+
+ private:
+  std::map<std::string, std::size_t>& counts_;
+  std::string key_;
+};
+
+Result<SharedJwtSvid> HeldOrTooMany(const SharedJwtSvid& held, const std::string& entry_id) {
+  if (held) {
+    return held;
+  }
+  return Error(Code::kResourceExhausted,
+               "too many JWT-SVIDs are being signed for registration entry " + entry_id);
+}
+
 }  // namespace
 
 JwtSvidCache::JwtSvidCache(asio::any_io_executor executor,
@@ -86,11 +114,7 @@ Task<Result<SharedJwtSvid>> JwtSvidCache::Get(SharedEntry entry,
                                               std::vector<std::string> audience,
                                               Deadline deadline) {
   if (entry->jwt_svid_has_jti) {
-    auto fresh = co_await sign_(entry->id, std::move(audience), deadline);
-    if (!fresh.ok()) {
-      co_return std::move(fresh).error();
-    }
-    co_return std::make_shared<const JwtSvid>(*std::move(fresh));
+    co_return co_await SignForOne(entry->id, std::move(audience), deadline);
   }
   const Key key{entry->id, entry->spiffe_id.text(), std::move(audience)};
   while (true) {
@@ -104,6 +128,9 @@ Task<Result<SharedJwtSvid>> JwtSvidCache::Get(SharedEntry entry,
       token->renew_at = clock_.Now() + kRenewalPause;
       patience = Deadline::After(
           std::min<std::chrono::nanoseconds>(kPatienceWithOneHeld, deadline.Remaining() / 2));
+    }
+    if (IsBusyWithOthers(key)) {
+      co_return HeldOrTooMany(held, key.entry_id);
     }
     const auto flight = Join(key);
     const Waiter waiter(*this, flight);
@@ -127,6 +154,35 @@ Task<Result<SharedJwtSvid>> JwtSvidCache::Get(SharedEntry entry,
       co_return outcome;
     }
   }
+}
+
+Task<Result<SharedJwtSvid>> JwtSvidCache::SignForOne(std::string entry_id,
+                                                     std::vector<std::string> audience,
+                                                     Deadline deadline) {
+  if (IsBusy(entry_id)) {
+    co_return HeldOrTooMany(nullptr, entry_id);
+  }
+  const Counted counted(single_use_, entry_id);
+  auto fresh = co_await sign_(entry_id, std::move(audience), deadline);
+  if (!fresh.ok()) {
+    co_return std::move(fresh).error();
+  }
+  co_return std::make_shared<const JwtSvid>(*std::move(fresh));
+}
+
+bool JwtSvidCache::IsBusy(const std::string& entry_id) const {
+  const auto single = single_use_.find(entry_id);
+  std::size_t count = single == single_use_.end() ? 0 : single->second;
+  for (auto flight = flights_.lower_bound(Key{entry_id, "", {}});
+       flight != flights_.end() && flight->first.entry_id == entry_id;
+       ++flight) {
+    ++count;
+  }
+  return count >= options_.max_signing_per_entry;
+}
+
+bool JwtSvidCache::IsBusyWithOthers(const Key& key) const {
+  return !flights_.contains(key) && IsBusy(key.entry_id);
 }
 
 Task<Result<void>> JwtSvidCache::Landed(std::shared_ptr<Flight> flight) {
@@ -209,11 +265,21 @@ void JwtSvidCache::Keep(const Key& key, SharedJwtSvid svid) {
   } else {
     recency_.push_front(key);
     tokens_.emplace(key, Token{std::move(svid), renew_at, false, recency_.begin()});
-    while (tokens_.size() > options_.max_size) {
-      Erase(tokens_.find(recency_.back()));
-    }
+    MakeRoom(key.entry_id);
   }
   wake_.cancel();
+}
+
+void JwtSvidCache::MakeRoom(const std::string& entry_id) {
+  const auto is_its_own = [&entry_id](const Key& key) { return key.entry_id == entry_id; };
+  const auto own = std::ranges::count_if(recency_, is_its_own);
+  if (static_cast<std::size_t>(own) > options_.max_per_entry) {
+    const auto oldest = std::find_if(recency_.rbegin(), recency_.rend(), is_its_own);
+    Erase(tokens_.find(*oldest));
+  }
+  while (tokens_.size() > options_.max_size) {
+    Erase(tokens_.find(recency_.back()));
+  }
 }
 
 void JwtSvidCache::Erase(std::map<Key, Token>::iterator token) {

@@ -37,8 +37,11 @@ using SignJwtSvid = std::function<Task<Result<JwtSvid>>(
 class JwtSvidCache {
  public:
   struct Options {
-    /// Least recently used ones go first.
+    /// Least recently used ones go first; one entry's make room among themselves.
     std::size_t max_size = 1000;
+    std::size_t max_per_entry = 200;
+    /// Requests to the server that go on for one entry at a time.
+    std::size_t max_signing_per_entry = 256;
     /// For one request to the server, whatever callers wait for it.
     std::chrono::seconds sign_timeout{30};
   };
@@ -48,7 +51,7 @@ class JwtSvidCache {
                SignJwtSvid sign,
                Options options);
 
-  /// Errors: those of signing; kDeadlineExceeded.
+  /// Errors: those of signing; kDeadlineExceeded; kResourceExhausted over max_signing_per_entry.
   Task<Result<SharedJwtSvid>> Get(SharedEntry entry,
                                   std::vector<std::string> audience,
                                   Deadline deadline);
@@ -106,12 +109,22 @@ class JwtSvidCache {
   Token* FindValid(const Key& key);
   /// About to end, and the server has not just been asked in vain.
   bool IsWorthWaiting(const Key& key, const Token& token) const;
+  /// As many requests go on for the entry as may.
+  bool IsBusy(const std::string& entry_id) const;
+  /// So that no request for `key` may begin, and none goes on.
+  bool IsBusyWithOthers(const Key& key) const;
+  /// A token that is not kept. Errors: as Get.
+  Task<Result<SharedJwtSvid>> SignForOne(std::string entry_id,
+                                         std::vector<std::string> audience,
+                                         Deadline deadline);
   std::shared_ptr<Flight> Join(const Key& key);
   /// Cancels a flight soon, unless somebody joins it before.
   void GiveUp(const std::shared_ptr<Flight>& flight);
   Task<void> Sign(Key key, std::unique_ptr<Landing> landing);
   Task<void> RenewAhead();
   void Keep(const Key& key, SharedJwtSvid svid);
+  /// Drops what was used least recently, of the entry's own if it has too many.
+  void MakeRoom(const std::string& entry_id);
   void Erase(std::map<Key, Token>::iterator token);
 
   asio::any_io_executor executor_;
@@ -122,6 +135,8 @@ class JwtSvidCache {
   /// Most recently used first.
   std::list<Key> recency_;
   std::map<Key, std::shared_ptr<Flight>> flights_;
+  /// Requests for tokens that carry a jti, which are nobody else's, by entry.
+  std::map<std::string, std::size_t> single_use_;
   asio::steady_timer wake_;
   TaskGroup tasks_;
 };

@@ -27,7 +27,7 @@ class JwtSvidCacheTest : public testing::Test {
             [this](std::string entry_id, std::vector<std::string> audience, Deadline /*deadline*/) {
               return Sign(std::move(entry_id), std::move(audience));
             },
-            {.max_size = 3}) {}
+            {.max_size = 3, .max_per_entry = 2, .max_signing_per_entry = 2}) {}
 
   ~JwtSvidCacheTest() override { RunTask(io_, cache_.Stop()); }
 
@@ -80,6 +80,12 @@ class JwtSvidCacheTest : public testing::Test {
     const std::vector<std::string> audience{"aud"};
     const auto got = co_await cache_.Get(entry, audience, Deadline::After(seconds(5)));
     served_ += got.ok() ? 1 : 0;
+  }
+
+  Task<void> GetAudience(std::string id, std::string audience) {
+    const SharedEntry entry = Entry(id);
+    const std::vector<std::string> audiences{audience};
+    (void)co_await cache_.Get(entry, audiences, Deadline::After(seconds(5)));
   }
 
   asio::io_context io_;
@@ -163,6 +169,38 @@ TEST_F(JwtSvidCacheTest, LeastRecentlyUsedGoesFirst) {
   ASSERT_THAT(Get(Entry("b")), IsOk());
   EXPECT_EQ(signed_, 5);
 }
+
+TEST_F(JwtSvidCacheTest, AnEntryWithManyAudiencesMakesRoomAmongItsOwn) {
+  ASSERT_THAT(Get(Entry("b")), IsOk());
+  for (const char* audience : {"1", "2", "3", "4"}) {
+    ASSERT_THAT(Get(Entry("a"), {audience}), IsOk());
+  }
+  ASSERT_THAT(Get(Entry("b")), IsOk());
+  ASSERT_THAT(Get(Entry("a"), {"4"}), IsOk());
+  EXPECT_EQ(signed_, 5);
+  EXPECT_EQ(cache_.size(), 3U);
+}
+
+/// One request too many beside two that hang.
+class BusyJwtSvidCacheTest : public JwtSvidCacheTest, public testing::WithParamInterface<bool> {};
+
+TEST_P(BusyJwtSvidCacheTest, AnEntryAsksForSoManyAtATimeAndOthersGoOn) {
+  hangs_ = true;
+  TaskGroup group(io_.get_executor());
+  for (const char* audience : {"1", "2"}) {
+    group.Spawn("caller", GetAudience("a", audience));
+  }
+  RunTask(io_, Sleep(std::chrono::milliseconds(20)));
+  hangs_ = false;
+  EXPECT_THAT(Get(Entry("a", GetParam()), {"3"}),
+              FailsWith(Code::kResourceExhausted, HasSubstr("registration entry a")));
+  EXPECT_THAT(Get(Entry("b", GetParam())), IsOk());
+  RunTask(io_, group.Stop());
+  RunTask(io_, Sleep(std::chrono::milliseconds(20)));
+  EXPECT_THAT(Get(Entry("a", GetParam()), {"3"}), IsOk());
+}
+
+INSTANTIATE_TEST_SUITE_P(JwtSvidCache, BusyJwtSvidCacheTest, testing::Bool());
 
 TEST_F(JwtSvidCacheTest, PruneDropsTokensOfWithdrawnKeysAndEntries) {
   ASSERT_THAT(Get(Entry("a")), IsOk());

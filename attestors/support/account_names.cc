@@ -138,6 +138,7 @@ Result<void> AccountNames::StartLookup(std::shared_ptr<Lookup> lookup, uid_t uid
 
 void AccountNames::Remember(const Lookup& lookup) {
   const SteadyTime now = clock_.SteadyNow();
+  std::size_t failed = 0;
   for (std::size_t i = 0; i < lookup.ids.size(); ++i) {
     const auto& name = lookup.names[i];
     running_.erase(lookup.ids[i]);
@@ -146,8 +147,13 @@ void AccountNames::Remember(const Lookup& lookup) {
       entries_[lookup.ids[i]] = Entry{*name, now + options_.memory};
     } else {
       entries_[lookup.ids[i]] = Entry{std::nullopt, now + options_.failure_memory};
-      LogWarn("Cannot look up an account name", {{"error", name.error()}});
+      if (failed++ == 0) {
+        LogWarn("Cannot look up an account name", {{"error", name.error()}});
+      }
     }
+  }
+  if (failed > 1) {
+    LogWarn("Cannot look up other account names of the same process", {{"names", failed - 1}});
   }
 }
 

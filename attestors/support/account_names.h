@@ -61,7 +61,7 @@ class AccountNames {
     /// The same after a failed lookup.
     std::chrono::milliseconds failure_memory{1'000};
     std::size_t max_entries = 4096;
-    PoolGate::Options gate{.running = 2, .running_per_uid = 2};
+    PoolGate::Options gate{.running = 2, .running_per_uid = 1};
   };
 
   AccountNames(asio::any_io_executor core,

@@ -16,17 +16,20 @@ namespace credence {
 namespace {
 
 // OpenSSL's secure heap: one mapping with guard pages, locked page by page when first touched, left
-// out of core dumps. 16 MiB is address space, not memory. What does not fit gets a locked mapping
-// of its own.
+// out of core dumps. 16 MiB is address space, not memory. OpenSSL itself fails without it (keys,
+// random numbers), so ours are small ones and half of it; the others get a locked mapping of their
+// own.
 constexpr std::size_t kSecureHeapBytes = std::size_t{16} << 20;
 constexpr std::size_t kSmallestChunk = 32;
+constexpr std::size_t kLargestInHeap = std::size_t{4} << 10;
 
 bool InSecureHeap(const void* data) {
   return CRYPTO_secure_allocated(data) == 1;
 }
 
 std::uint8_t* Allocate(std::size_t size) {
-  if (CRYPTO_secure_malloc_initialized() == 1) {
+  if (size <= kLargestInHeap && CRYPTO_secure_malloc_initialized() == 1 &&
+      CRYPTO_secure_used() < kSecureHeapBytes / 2) {
     if (void* memory = OPENSSL_secure_zalloc(size); memory != nullptr) {
       return static_cast<std::uint8_t*>(memory);
     }

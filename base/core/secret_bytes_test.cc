@@ -156,6 +156,18 @@ TEST(SecretBytesHeapTest, OutgrowingTheHeapStillWorks) {
   EXPECT_EQ(CRYPTO_secure_allocated(many.back().data()), 0);
 }
 
+TEST(SecretBytesHeapTest, HalfOfItStaysForKeysHoweverManySmallOnesThereAre) {
+  const SecureHeap heap;
+  std::vector<SecretBytes> many;
+  for (int i = 0; i < 5'000; ++i) {
+    many.emplace_back(std::size_t{4} << 10);
+  }
+  EXPECT_EQ(CRYPTO_secure_allocated(many.back().data()), 0);
+  void* const keys = OPENSSL_secure_malloc(std::size_t{4} << 20);
+  EXPECT_NE(keys, nullptr);
+  OPENSSL_secure_free(keys);
+}
+
 TEST(SecretBytesDeathTest, GrowingByTruncateTerminates) {
   SecretBytes secret = SecretBytes::CopyOf("abc");
   EXPECT_DEATH(secret.Truncate(4), "size");

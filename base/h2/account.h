@@ -10,6 +10,11 @@ namespace credence::h2 {
 /// belongs to.
 class Account {
  public:
+  /// How much an account may take of what its parent has left. kLeavesSome: a quarter is kept for
+  /// those that have next to nothing (a 1024th of all), and of the rest it may have three times
+  /// what it leaves. So a few that take all they can do not shut out others.
+  enum class Share { kAll, kLeavesSome };
+
   struct Amount {
     std::size_t connections = 0;
     std::size_t calls = 0;
@@ -20,8 +25,8 @@ class Account {
   };
 
   /// `parent` may be null.
-  Account(Amount limit, std::shared_ptr<Account> parent)
-      : limit_(limit), parent_(std::move(parent)) {}
+  Account(Amount limit, std::shared_ptr<Account> parent, Share of_parent = Share::kAll)
+      : limit_(limit), parent_(std::move(parent)), of_parent_(of_parent) {}
 
   /// Takes `amount` here and in all parents, or nothing at all and returns false.
   [[nodiscard]] bool Take(Amount amount);
@@ -32,9 +37,12 @@ class Account {
   bool HasRoomFor(Amount amount) const;
 
  private:
+  bool ParentSpares(Amount amount) const;
+
   Amount limit_;
   Amount used_;
   std::shared_ptr<Account> parent_;
+  Share of_parent_;
 };
 
 /// Takes from an account and gives all of it back when it goes. Move-only.

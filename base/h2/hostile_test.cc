@@ -347,6 +347,24 @@ TEST_F(ServerTest, UnreadAnswersOfAUserAreBounded) {
   EXPECT_TRUE(ServesOthers());
 }
 
+TEST_F(ServerTest, AnswersThatAClientsWindowsHoldBackAreBoundedToo) {
+  Start({.max_unread_bytes_per_uid = std::size_t{64} << 10});
+  TestClient& client = Connect();
+  std::string calls =
+      RawPreface() + RawFrame(NGHTTP2_SETTINGS, 0, 0, std::string("\0\4\0\0\0\0", 6));
+  for (std::uint32_t id = 1; id < 20; id += 2) {
+    calls += RawFrame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, id, Headers("/t/Flow"));
+  }
+  client.SendRaw(calls);
+  EXPECT_TRUE(RunUntil([&] { return server_->stats().calls_started == 10; }));
+  EXPECT_TRUE(RunUntil([&] { return server_->stats().calls == 4; }))
+      << "each counts 16 KiB, and what finds no room ends";
+  EXPECT_FALSE(client.hung_up());
+  client.HangUp();
+  EXPECT_TRUE(RunUntil([&] { return server_->stats().connections == 0; }));
+  EXPECT_TRUE(ServesOthers()) << "all was given back";
+}
+
 TEST_F(ServerTest, ClientThatDoesNotReadIsNotReadFrom) {
   Start();
   TestClient& client = Connect();

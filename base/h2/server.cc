@@ -90,7 +90,6 @@ class Server::Core : public std::enable_shared_from_this<Core> {
 
   ServerContext context_;
   std::shared_ptr<Account> total_;
-  std::size_t connections_per_party_ = 0;
   std::unordered_map<std::uint64_t, std::weak_ptr<Account>> accounts_;
   std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> connections_;
   std::uint64_t next_connection_ = 1;
@@ -161,13 +160,10 @@ void Server::Core::StartAccepting(int listening) {
           ? (descriptors - kReservedDescriptors) / kDescriptorsPerConnection
           : 1;
   const std::size_t most = std::min(options.max_connections, affordable);
-  connections_per_party_ =
-      std::max<std::size_t>(1, std::min(options.max_connections_per_uid, most / 4 * 3));
-  total_ = std::make_shared<Account>(Account::Amount{most,
-                                                     most * options.max_streams_per_connection,
-                                                     options.max_request_bytes,
-                                                     options.max_unread_bytes},
-                                     nullptr);
+  total_ = std::make_shared<Account>(
+      Account::Amount{
+          most, options.max_streams, options.max_request_bytes, options.max_unread_bytes},
+      nullptr);
   acceptor_.emplace(context_.executor, listening);
   tasks_.Spawn("h2 timers", context_.timers.Run());
   tasks_.Spawn("h2 accept", AcceptUntilStopped());
@@ -270,8 +266,10 @@ void Server::Core::Serve(UniqueFd socket,
   (void)setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &kSendBufferBytes, sizeof kSendBufferBytes);
   const std::uint64_t number = next_connection_++;
   const auto& options = context_.options;
-  const Account::Amount bounds{
-      0, options.max_streams_per_connection, options.max_request_bytes_per_uid};
+  const Account::Amount bounds{0,
+                               options.max_streams_per_connection,
+                               options.max_request_bytes_per_uid,
+                               options.max_unread_bytes_per_uid};
   peer.connection = number;
   peer.account = std::make_shared<Account>(bounds, account);
   const auto connection = std::make_shared<Connection>(context_,
@@ -296,11 +294,12 @@ std::shared_ptr<Account> Server::Core::AccountOf(std::uint64_t party) {
   auto account = known.lock();
   if (!account) {
     const auto& options = context_.options;
-    account = std::make_shared<Account>(Account::Amount{connections_per_party_,
+    account = std::make_shared<Account>(Account::Amount{options.max_connections_per_uid,
                                                         options.max_streams_per_uid,
                                                         options.max_request_bytes_per_uid,
                                                         options.max_unread_bytes_per_uid},
-                                        total_);
+                                        total_,
+                                        Account::Share::kLeavesSome);
     known = account;
     if (accounts_.size() > 2 * connections_.size() + 64) {
       std::erase_if(accounts_, [](const auto& entry) { return entry.second.expired(); });

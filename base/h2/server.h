@@ -21,20 +21,21 @@ namespace credence::h2 {
 
 /// Bounds of a server. The defaults let 1,000 callers of one uid connect in one instant and hold a
 /// stream each. What is said of a uid goes for an IP address (IPv6: a /64) when connections come by
-/// TLS.
+/// TLS. A few that take all they can of a total leave some of it to others (Account::Share).
 struct ServerOptions {
-  /// Connections of one uid, root included; never more than three quarters of the total.
+  /// Connections of one uid, root included.
   std::size_t max_connections_per_uid = 2048;
   /// Connections in all; each costs three descriptors, so RLIMIT_NOFILE may lower this.
   std::size_t max_connections = 16384;
   /// Calls whose handlers run (SETTINGS_MAX_CONCURRENT_STREAMS).
   std::uint32_t max_streams_per_connection = 100;
   std::size_t max_streams_per_uid = 8192;
+  std::size_t max_streams = 32768;
   /// Bytes of requests (headers and messages not read yet) held for one uid, and in all.
   std::size_t max_request_bytes_per_uid = std::size_t{16} << 20;
   std::size_t max_request_bytes = std::size_t{64} << 20;
-  /// Bytes of answers that their sockets do not take; over it, the connection is closed that would
-  /// need more.
+  /// Bytes of answers that clients do not take; over it, the call ends that would need more, or its
+  /// connection.
   std::size_t max_unread_bytes_per_uid = std::size_t{32} << 20;
   std::size_t max_unread_bytes = std::size_t{128} << 20;
   /// One message, after decompression.

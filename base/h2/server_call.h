@@ -62,7 +62,8 @@ class ServerCall {
   /// Queues one response message, then waits while more than ServerOptions::max_unsent_bytes of
   /// this call's are unsent. A slow reader thus holds up its own handler only, which should then
   /// send the newest state and skip those between. The bytes are shared, not copied per call. One
-  /// writer at a time; a Read may run beside it. Errors: kCancelled if the call has ended.
+  /// writer at a time; a Read may run beside it. Errors: kCancelled if the call has ended;
+  ///   kResourceExhausted if this user leaves too many bytes of answers unread.
   virtual Task<Result<void>> Write(SharedSecret message) = 0;
 
   /// Has the client make its next calls on another connection (GOAWAY): it will never be served

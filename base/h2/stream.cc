@@ -159,10 +159,17 @@ void Stream::OnRequestEnd() {
   readable_.cancel();
 }
 
+std::size_t Stream::CostOf(const SecretBytes& message) const {
+  return std::min(kMessagePrefixBytes + message.size(), server_.options.max_unsent_bytes);
+}
+
 Task<Result<void>> Stream::Write(SharedSecret message) {
   CREDENCE_CHECK(message != nullptr);
   if (session_ == nullptr || finished_) {
     co_return Ended();
+  }
+  if (!holding_.Take({.unread = CostOf(*message)})) {
+    co_return Error(Code::kResourceExhausted, "too many bytes of answers to this user are unread");
   }
   unsent_ += kMessagePrefixBytes + message->size();
   answer_.push_back(std::move(message));
@@ -208,6 +215,7 @@ void Stream::Send(std::span<std::uint8_t> out) {
     out = out.subspan(count);
     sent_of_first_ += count;
     if (sent_of_first_ == prefix.size() + message.size()) {
+      holding_.GiveBackUnread(CostOf(message));
       answer_.pop_front();
       sent_of_first_ = 0;
     }
@@ -260,6 +268,9 @@ void Stream::Detach() {
   session_->ConsumeClosed(std::exchange(unconsumed_, 0));
   session_ = nullptr;
   deadline_entry_.reset();
+  for (const SharedSecret& message : answer_) {
+    holding_.GiveBackUnread(CostOf(*message));
+  }
   answer_.clear();
   readable_.cancel();
   writable_.cancel();

@@ -86,6 +86,8 @@ class Stream final : public ServerCall, public std::enable_shared_from_this<Stre
 
  private:
   Result<std::optional<std::string>> TakeMessage();
+  /// What a message counts while it waits. Large ones are mostly shared by many calls.
+  std::size_t CostOf(const SecretBytes& message) const;
   void ReleaseWindow();
   void Fail(const Error& error);
   void OnDeadline();

@@ -185,10 +185,12 @@ class TlsServerTest : public testing::Test {
   }
 
   /// A plain connection to the server's port.
-  UniqueFd ConnectPlainly() const {
+  UniqueFd ConnectPlainly(const char* from = "127.0.0.1") const {
     UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
     address.sin_family = AF_INET;
+    EXPECT_EQ(inet_pton(AF_INET, from, &address.sin_addr), 1);
+    EXPECT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address.sin_port = htons(port_);
     EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
@@ -347,6 +349,22 @@ TEST_F(TlsServerTest, OneAddressHasItsShareOfConnections) {
   EXPECT_TRUE(RunUntil([&] { return HasHungUp(third.get()); }));
   EXPECT_FALSE(HasHungUp(first.get()));
   EXPECT_EQ(server_->stats().connections, 2U);
+}
+
+TEST_F(TlsServerTest, AddressesThatTakeAllTheyCanLeaveConnectionsToOthers) {
+  Listen({.max_connections = 10});
+  std::vector<UniqueFd> greedy;
+  for (int i = 0; i < 10; ++i) {
+    greedy.push_back(ConnectPlainly("127.0.0.2"));
+    greedy.push_back(ConnectPlainly("127.0.0.3"));
+  }
+  ASSERT_TRUE(RunUntil([&] { return server_->stats().connections_refused > 0; }));
+  const auto stub = Connect(root_);
+  std::string reply;
+  EXPECT_TRUE(Call(*stub, "hello", &reply).ok());
+  const auto stats = server_->stats();
+  EXPECT_EQ(stats.accepted + stats.connections_refused, 21U);
+  EXPECT_EQ(stats.connections, 7U);
 }
 
 TEST_F(TlsServerTest, ATakenPortAndATextThatIsNoAddressAreRefused) {

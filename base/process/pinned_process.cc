@@ -48,14 +48,16 @@ ExecutableFile FileOf(const struct statx& info) {
   return ExecutableFile{makedev(info.stx_dev_major, info.stx_dev_minor),
                         info.stx_ino,
                         info.stx_size,
-                        info.stx_ctime.tv_sec * kNanoseconds + info.stx_ctime.tv_nsec};
+                        info.stx_ctime.tv_sec * kNanoseconds + info.stx_ctime.tv_nsec,
+                        info.stx_uid == 0 && (info.stx_mode & (S_IWGRP | S_IWOTH)) == 0};
 }
 
 /// A server or a FUSE process that does not answer must not stop the caller of this function.
 Result<struct statx> LookAt(int folder, const char* name, pid_t pid) {
   struct statx info{};
   constexpr int kFlags = AT_STATX_DONT_SYNC | AT_EMPTY_PATH;
-  constexpr unsigned kWanted = STATX_INO | STATX_SIZE | STATX_CTIME | STATX_MNT_ID;
+  constexpr unsigned kWanted =
+      STATX_INO | STATX_SIZE | STATX_CTIME | STATX_MNT_ID | STATX_UID | STATX_MODE;
   if (statx(folder, name, kFlags, kWanted, &info) != 0) {
     return FromProcErrno(errno, pid, "look at its executable");
   }

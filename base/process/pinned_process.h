@@ -21,6 +21,9 @@ struct ExecutableFile {
   std::uint64_t size = 0;
   /// Change time in nanoseconds since the Unix epoch.
   std::int64_t changed_ns = 0;
+  /// It is root's and nobody else may write it, by owner and mode. An access list that lets others
+  /// write shows in the group's bits.
+  bool only_root_writes = false;
 
   auto operator<=>(const ExecutableFile&) const = default;
 };

@@ -40,15 +40,11 @@ constexpr std::array<std::uint64_t, 3> kChangeTimeMissesMappedWrites = {
     0x2FC12FC1,  // zfs
 };
 
-/// Whether only root may write the file. An access list that lets others write shows in the group's
-/// bits.
-bool OnlyRootWrites(int fd) {
-  struct stat info{};
-  return fstat(fd, &info) == 0 && info.st_uid == 0 && (info.st_mode & (S_IWGRP | S_IWOTH)) == 0;
-}
+/// Longer than any caller waits; a file that takes it is one to keep others waiting.
+constexpr std::chrono::seconds kLongestHash{30};
 
 /// Whether an unchanged stat will mean unchanged content.
-bool StatTellsChanges(int fd) {
+bool StatTellsChanges(int fd, const ExecutableFile& file) {
   struct statfs info{};
   if (fstatfs(fd, &info) != 0) {
     return false;
@@ -57,7 +53,7 @@ bool StatTellsChanges(int fd) {
     return std::find(types.begin(), types.end(), type) != types.end();
   };
   return one_of(kChangeTimeFollowsWrites) ||
-         (one_of(kChangeTimeMissesMappedWrites) && OnlyRootWrites(fd));
+         (one_of(kChangeTimeMissesMappedWrites) && file.only_root_writes);
 }
 
 Result<ExecutableFile> StatFile(int fd) {
@@ -69,7 +65,8 @@ Result<ExecutableFile> StatFile(int fd) {
   return ExecutableFile{info.st_dev,
                         info.st_ino,
                         static_cast<std::uint64_t>(info.st_size),
-                        info.st_ctim.tv_sec * kNanoseconds + info.st_ctim.tv_nsec};
+                        info.st_ctim.tv_sec * kNanoseconds + info.st_ctim.tv_nsec,
+                        info.st_uid == 0 && (info.st_mode & (S_IWGRP | S_IWOTH)) == 0};
 }
 
 /// Reads to the end; `abandoned` is looked at between blocks.
@@ -80,9 +77,17 @@ Result<Sha256Digest> HashAll(int fd, std::uint64_t size, const std::atomic<bool>
                  EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1);
   std::vector<char> block(std::min<std::uint64_t>(kBlock, size + 1));
   std::uint64_t total = 0;
+  const Deadline end = Deadline::After(kLongestHash);
   while (true) {
     if (abandoned) {
       return Error(Code::kCancelled, "nobody waits for the digest");
+    }
+    if (end.Passed()) {
+      return Error(Code::kOutOfRange,
+                   fmt::format("the executable has {} bytes, too many to hash in {} s; "
+                               "workload_size_limit refuses such files at once",
+                               size,
+                               kLongestHash.count()));
     }
     const ssize_t count = read(fd, block.data(), block.size());
     if (count < 0 && errno == EINTR) {
@@ -184,7 +189,10 @@ ExecutableDigests::ExecutableDigests(asio::any_io_executor core,
                                      asio::thread_pool& pool,
                                      const Clock& clock,
                                      Options options)
-    : clock_(clock), options_(options), gate_(std::move(core), pool, options.gate) {}
+    : clock_(clock),
+      options_(options),
+      gate_(core, pool, options.gate),
+      root_gate_(std::move(core), pool, options.root_gate) {}
 
 Task<Result<Sha256Digest>> ExecutableDigests::Get(std::shared_ptr<const PinnedProcess> process,
                                                   Deadline deadline) {
@@ -246,10 +254,11 @@ Result<std::shared_ptr<ExecutableDigests::Flight>> ExecutableDigests::Start(
       return;
     }
     flight->digest = hashed->digest;
-    flight->lasting = settled && hashed->file == file && StatTellsChanges(fd->get());
+    flight->lasting = settled && hashed->file == file && StatTellsChanges(fd->get(), file);
   };
   const auto done = [this, key, flight] { Landed(key, flight); };
-  if (auto submitted = gate_.Submit(key.first, work, done); !submitted.ok()) {
+  PoolGate& gate = key.second.only_root_writes ? root_gate_ : gate_;
+  if (auto submitted = gate.Submit(key.first, work, done); !submitted.ok()) {
     return std::move(submitted).error();
   }
   flights_.emplace(key, flight);

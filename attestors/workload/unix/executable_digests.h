@@ -35,6 +35,8 @@ class ExecutableDigests {
     std::uint64_t max_bytes = 0;
     std::size_t max_entries = 4096;
     PoolGate::Options gate{.running = 2, .running_per_uid = 1};
+    /// For files that only root can write: those that users made, however large, do not delay them.
+    PoolGate::Options root_gate{.running = 2, .running_per_uid = 1};
   };
 
   ExecutableDigests(asio::any_io_executor core,
@@ -43,7 +45,8 @@ class ExecutableDigests {
                     Options options);
 
   /// The digest of the file that `process` runs, whatever stands at its path.
-  /// Errors: kOutOfRange if it is too long; kAborted if it changed meanwhile; kDeadlineExceeded;
+  /// Errors: kOutOfRange if it is too long or takes longer than 30 s;
+  ///   kAborted if it changed meanwhile; kDeadlineExceeded;
   ///   kResourceExhausted; those of PinnedProcess.
   Task<Result<Sha256Digest>> Get(std::shared_ptr<const PinnedProcess> process, Deadline deadline);
 
@@ -72,6 +75,7 @@ class ExecutableDigests {
   std::list<ExecutableFile> recent_;
   std::map<FlightKey, std::shared_ptr<Flight>> flights_;
   PoolGate gate_;
+  PoolGate root_gate_;
 };
 
 }  // namespace credence

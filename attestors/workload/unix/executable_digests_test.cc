@@ -9,7 +9,9 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
@@ -224,9 +226,38 @@ TEST_F(ExecutableDigestsTest, AHugeFileCostsTheDeadlineAndThenStops) {
   EXPECT_THAT(Get(digests, Pin(small)), IsOk());
 }
 
+TEST_F(ExecutableDigestsTest, FilesThatUsersMadeDoNotHoldUpThoseOfRoot) {
+  ASSERT_EQ(geteuid(), 0U) << "needs root to become other users";
+  ASSERT_EQ(chmod(folder_.c_str(), 0755), 0);
+  asio::thread_pool pool(3);
+  ExecutableDigests digests(io_.get_executor(), pool, clock_, {});
+  TaskGroup group(io_.get_executor());
+  std::vector<std::unique_ptr<ChildProcess>> greedy;
+  for (const uid_t uid : {2001U, 2002U}) {
+    const std::string path = CopySleep(std::to_string(uid));
+    ASSERT_EQ(chown(path.c_str(), uid, uid), 0);
+    ASSERT_EQ(truncate(path.c_str(), off_t{2} << 40), 0);
+    greedy.push_back(
+        std::make_unique<ChildProcess>(path, ChildUser{.uid = uid, .gid = uid, .groups = {}}));
+    group.Spawn(
+        "get",
+        [](ExecutableDigests& all, std::shared_ptr<const PinnedProcess> process) -> Task<void> {
+          (void)co_await all.Get(std::move(process), Deadline::After(seconds(60)));
+        }(digests, Pin(*greedy.back())));
+  }
+  RunTask(io_, Sleep(milliseconds(50)));
+  const ChildProcess small(CopySleep("small"));
+  EXPECT_THAT(Get(digests, Pin(small)), IsOk());
+  RunTask(io_, group.Stop());
+  pool.join();
+}
+
 TEST_F(ExecutableDigestsTest, WaitersShareOneHash) {
   ExecutableDigests digests(
-      io_.get_executor(), pool_, clock_, {.gate = {.running = 1, .waiting = 1}});
+      io_.get_executor(),
+      pool_,
+      clock_,
+      {.gate = {.running = 1, .waiting = 1}, .root_gate = {.running = 1, .waiting = 1}});
   const ChildProcess child(CopySleep("worker"));
   TaskGroup group(io_.get_executor());
   int answered = 0;

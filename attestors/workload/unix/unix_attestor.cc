@@ -1,6 +1,7 @@
 #include "attestors/workload/unix/unix_attestor.h"
 
 #include <algorithm>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -12,16 +13,20 @@
 namespace credence {
 namespace {
 
+/// Each costs time and memory, on the core thread and for as long as a stream is open.
+constexpr std::size_t kMostGroups = 512;
+
 Selector UnixSelector(std::string_view kind, std::string_view value) {
   return Selector{"unix", fmt::format("{}:{}", kind, value)};
 }
 
 std::vector<AccountId> AccountsOf(const ProcStatus& status) {
+  const std::size_t groups = std::min(status.supplementary_gids.size(), kMostGroups);
   std::vector<AccountId> ids;
-  ids.reserve(status.supplementary_gids.size() + 2);
+  ids.reserve(groups + 2);
   ids.push_back({AccountId::Kind::kUser, status.effective_uid});
   ids.push_back({AccountId::Kind::kGroup, status.effective_gid});
-  for (const gid_t gid : status.supplementary_gids) {
+  for (const gid_t gid : std::span(status.supplementary_gids).first(groups)) {
     ids.push_back({AccountId::Kind::kGroup, gid});
   }
   return ids;

@@ -22,9 +22,10 @@ namespace credence {
 
 /// What the kernel says about any process: effective user and group, supplementary groups and, if
 /// wanted, path and digest of its executable. Selectors: uid, user, gid, group, supplementary_gid,
-/// supplementary_group, path, sha256. A name that cannot be found out is left out, and so is a
-/// path that the process may have arranged (SPIRE reports that one), which is logged; a path or
-/// digest that cannot be read fails the attestation. Reading /proc happens on the core thread
+/// supplementary_group, path, sha256. A name that cannot be found out is left out, and so are a
+/// path that the process may have arranged (SPIRE reports that one), which is logged, and
+/// supplementary groups beyond 512, as subgid(5) gives some users thousands. A path or digest that
+/// cannot be read fails the attestation. Reading /proc happens on the core thread
 /// (about 5 us); hashing and name lookups happen on the pool. Source: SPIRE's workload attestor
 /// "unix".
 class UnixAttestor final : public WorkloadAttestor {
@@ -37,8 +38,8 @@ class UnixAttestor final : public WorkloadAttestor {
     std::chrono::milliseconds name_timeout{1'000};
   };
 
-  /// `pool` needs four threads or more, so that work that hangs leaves some. References outlive the
-  /// attestor.
+  /// `pool` needs seven threads or more, so that work that hangs leaves some. References outlive
+  /// the attestor.
   UnixAttestor(asio::any_io_executor core,
                asio::thread_pool& pool,
                const AccountDatabase& accounts,

@@ -86,6 +86,20 @@ TEST_F(UnixAttestorTest, ReportsUserAndGroupsWithTheNamesThatExist) {
                                        "unix:supplementary_group:team2004")));
 }
 
+TEST_F(UnixAttestorTest, OfThousandsOfGroupsTheFirstCount) {
+  ASSERT_EQ(geteuid(), 0U) << "needs root to become another user";
+  UnixAttestor attestor = Make({});
+  std::vector<gid_t> groups;
+  for (gid_t gid = 10'000; gid < 15'000; ++gid) {
+    groups.push_back(gid);
+  }
+  const ChildProcess child("/bin/sleep", {.uid = 2001, .gid = 2002, .groups = groups});
+  const auto selectors = Attest(attestor, child);
+  ASSERT_THAT(selectors, IsOk());
+  EXPECT_EQ(selectors->size(), 4U + 512U);
+  EXPECT_THAT(*selectors, Contains("unix:supplementary_gid:10511"));
+}
+
 TEST_F(UnixAttestorTest, PathAndDigestOnlyWhenAskedFor) {
   const ChildProcess child("/bin/sleep");
   UnixAttestor without = Make({});

@@ -71,8 +71,9 @@ class FuzzedServer {
   void Serve(std::span<const std::uint8_t> input) {
     const std::uint8_t mode = input.empty() ? 0 : input.front();
     input = input.subspan(std::min<std::size_t>(1, input.size()));
+    constexpr std::size_t kMegabyte = std::size_t{1} << 20;
     auto account =
-        std::make_shared<Account>(Account::Amount{1, 100, std::size_t{1} << 20}, nullptr);
+        std::make_shared<Account>(Account::Amount{1, 100, kMegabyte, kMegabyte}, nullptr);
     Session::Peer peer;
     peer.connection = 1;
     peer.caller = std::make_shared<const Caller>();
@@ -106,7 +107,8 @@ class FuzzedServer {
     }
     session.Close();
     io_.poll();
-    CREDENCE_CHECK(account->used().calls == 0 && account->used().bytes == 0);
+    CREDENCE_CHECK(account->used().calls == 0 && account->used().bytes == 0 &&
+                   account->used().unread == 0);
   }
 
   /// False once the session is broken.
