@@ -1,5 +1,7 @@
 #include "agent/endpoints/workload_api.h"
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -50,6 +52,33 @@ class WipedTokens {
  private:
   spiffe::workload::JWTSVIDResponse& response_;
 };
+
+/// Waits until `store` has changed since `seen`, or for the deadline.
+Task<void> AwaitChange(IdentityStore& store, std::uint64_t seen, Deadline deadline) {
+  using boost::asio::experimental::awaitable_operators::operator||;
+  auto changed = store.changes().Changed(seen);
+  auto timeout = SleepUntil(deadline);
+  co_await (std::move(changed) || std::move(timeout));
+}
+
+/// Those whose X509-SVID is held.
+std::vector<SharedEntry> WithSvid(const IdentityStore& store,
+                                  const std::vector<SharedEntry>& entries) {
+  std::vector<SharedEntry> found;
+  std::ranges::copy_if(entries, std::back_inserter(found), [&store](const SharedEntry& entry) {
+    return store.FindX509(entry->id) != nullptr;
+  });
+  return found;
+}
+
+/// An identity among `before` is not among `now`.
+bool HasLost(const std::vector<SharedEntry>& before, const std::vector<SharedEntry>& now) {
+  return std::ranges::any_of(before, [&now](const SharedEntry& old) {
+    return std::ranges::none_of(now, [&old](const SharedEntry& entry) {
+      return entry->id == old->id && entry->spiffe_id == old->spiffe_id;
+    });
+  });
+}
 
 bool SameBytes(const SharedSecret& a, const SharedSecret& b) {
   return a == b || (a && b && a->Reveal() == b->Reveal());
@@ -123,7 +152,9 @@ Task<h2::Status> WorkloadApi::FollowChanges(std::shared_ptr<h2::ServerCall> call
   }
   IdentityStore& store = identities_.store();
   X509Signer::Hold hold;
+  const Deadline patience = Deadline::After(options_.patience);
   SharedSecret sent;
+  std::vector<SharedEntry> sent_for;
   while (true) {
     const std::uint64_t seen = store.changes().version();
     identified->entries = store.Match(identified->selectors);
@@ -137,15 +168,19 @@ Task<h2::Status> WorkloadApi::FollowChanges(std::shared_ptr<h2::ServerCall> call
     }
     hold = identities_.Want(identified->entries);
     using Missing = X509Responses::Missing;
-    auto message = snapshot(identified->entries, sent ? Missing::kLeftOut : Missing::kAwaited);
+    const bool waits = !sent && !patience.Passed() && identities_.sync_status().error.empty();
+    auto message = snapshot(identified->entries, waits ? Missing::kAwaited : Missing::kLeftOut);
     if (!message.ok()) {
       co_return h2::Status{Code::kUnavailable, message.error().message(), ""};
     }
-    if (!*message && !sent && !identities_.sync_status().error.empty()) {
-      co_return h2::Status{Code::kUnavailable,
-                           "there is no valid SVID and the server cannot be asked: " +
-                               identities_.sync_status().error,
-                           ""};
+    if (!*message && waits) {
+      co_await AwaitChange(store, seen, patience);
+      continue;
+    }
+    if (*message) {
+      sent_for = WithSvid(store, identified->entries);
+    } else if (auto end = EndWithoutMessage(sent != nullptr, sent_for, identified->entries)) {
+      co_return *std::move(end);
     }
     if (*message && !SameBytes(*message, sent)) {
       sent = *message;
@@ -159,6 +194,25 @@ Task<h2::Status> WorkloadApi::FollowChanges(std::shared_ptr<h2::ServerCall> call
       co_return h2::Status{Code::kCancelled, "the call was cancelled", ""};
     }
   }
+}
+
+std::optional<h2::Status> WorkloadApi::EndWithoutMessage(
+    bool began,
+    const std::vector<SharedEntry>& sent_for,
+    const std::vector<SharedEntry>& now) const {
+  if (began && !HasLost(sent_for, now)) {
+    return std::nullopt;
+  }
+  if (began) {
+    // What the client has is of an identity that it has no more, and nothing takes its place.
+    return h2::Status{Code::kPermissionDenied, std::string(kNoIdentity), ""};
+  }
+  const std::string& error = identities_.sync_status().error;
+  return h2::Status{Code::kUnavailable,
+                    error.empty()
+                        ? "the server has signed no SVID of this workload yet"
+                        : "there is no valid SVID and the server cannot be asked: " + error,
+                    ""};
 }
 
 Task<h2::Status> WorkloadApi::FetchX509Svid(std::shared_ptr<h2::ServerCall> call) {

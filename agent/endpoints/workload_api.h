@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ class WorkloadApi {
     /// Claims beside sub, aud and exp that ValidateJWTSVID shows of tokens from other trust
     /// domains.
     std::vector<std::string> allowed_foreign_jwt_claims;
+    /// How long a new X509-SVID stream waits for the SVIDs of all its entries; then it begins with
+    /// those that there are, or ends if there is none.
+    std::chrono::milliseconds patience{10'000};
   };
 
   /// References outlive the server that the methods are registered with. `not_ready` says why there
@@ -63,6 +67,11 @@ class WorkloadApi {
                                  Snapshot snapshot,
                                  WithoutIdentity mode);
 
+  /// How a stream ends that has nothing to send now, after messages for `sent_for` if it `began`;
+  /// nullopt: it waits.
+  std::optional<h2::Status> EndWithoutMessage(bool began,
+                                              const std::vector<SharedEntry>& sent_for,
+                                              const std::vector<SharedEntry>& now) const;
   /// The own bundle and those that `entries` federate with.
   BundleSet VisibleBundles(const std::vector<SharedEntry>& entries) const;
 

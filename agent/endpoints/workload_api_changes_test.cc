@@ -112,11 +112,8 @@ TEST_F(WorkloadApiChangesTest, BundleStreamsShareOneMessageOverChangesThatLeaveT
 }
 
 TEST_F(WorkloadApiChangesTest, WE_17_WhoWaitsForAnSvidWhileTheServerGoesAwayIsTold) {
+  server_.refused = "a";
   StartWith({MakeEntry("a", "unix:uid:1")});
-  ASSERT_TRUE(Until([&] { return identities_->store().FindX509("a") != nullptr; }));
-  server_.refused = "b";
-  server_.entries.insert_or_assign("b", MakeEntry("b", "unix:uid:1"));
-  ASSERT_TRUE(Until([&] { return identities_->store().entries()->contains("b"); }));
   const Stream waiting = Open(&WorkloadApi::FetchX509Svid);
   const Stream bundles = Open(&WorkloadApi::FetchX509Bundles);
   ASSERT_TRUE(UntilMessages(bundles, 1));
@@ -127,6 +124,44 @@ TEST_F(WorkloadApiChangesTest, WE_17_WhoWaitsForAnSvidWhileTheServerGoesAwayIsTo
   EXPECT_THAT((*waiting.ended)->message, HasSubstr("server away"));
   EXPECT_THAT(waiting.call->written, SizeIs(0));
   EXPECT_FALSE(bundles.ended->has_value()) << "it has what it asked for";
+}
+
+TEST_F(WorkloadApiChangesTest, WA_9_AnEntryThatTheServerRefusesDelaysNewStreamsForAWhileOnly) {
+  server_.refused = "b";
+  StartWith({MakeEntry("a", "unix:uid:1"), MakeEntry("b", "unix:uid:1")});
+  ASSERT_TRUE(Until([&] { return identities_->store().FindX509("a") != nullptr; }));
+  const Stream stream = Open(&WorkloadApi::FetchX509Svid);
+  RunTask(io_, Sleep(std::chrono::milliseconds(50)));
+  EXPECT_EQ(stream.messages(), 0U) << "all of them, if they come soon";
+  ASSERT_TRUE(UntilMessages(stream, 1));
+  EXPECT_EQ(stream.Last<X509SVIDResponse>().svids(0).spiffe_id(), "spiffe://example.org/a");
+}
+
+TEST_F(WorkloadApiChangesTest, WA_9_WithTheServerAwayThereIsNothingToWaitFor) {
+  server_.refused = "b";
+  StartWith({MakeEntry("a", "unix:uid:1"), MakeEntry("b", "unix:uid:1")});
+  ASSERT_TRUE(Until([&] { return identities_->store().FindX509("a") != nullptr; }));
+  server_.away = true;
+  ASSERT_TRUE(Until([&] { return !identities_->sync_status().error.empty(); }));
+  EXPECT_THAT(First<X509SVIDResponse>(&WorkloadApi::FetchX509Svid).svids(), SizeIs(1));
+}
+
+TEST_F(WorkloadApiChangesTest, WE_17_WhereNothingIsSignedTheStreamEnds) {
+  server_.refused = "a";
+  StartWith({MakeEntry("a", "unix:uid:1")});
+  const h2::Status status = EndOf(&WorkloadApi::FetchX509Svid);
+  EXPECT_EQ(status.code, Code::kUnavailable);
+  EXPECT_THAT(status.message, HasSubstr("signed no SVID"));
+}
+
+TEST_F(WorkloadApiChangesTest, WA_26_WithdrawnWhileAnotherIsNotSignedEndsTheStream) {
+  server_.refused = "b";
+  StartWith({MakeEntry("a", "unix:uid:1"), MakeEntry("b", "unix:uid:1")});
+  const Stream stream = Open(&WorkloadApi::FetchX509Svid);
+  ASSERT_TRUE(UntilMessages(stream, 1));
+  server_.entries.erase("a");
+  ASSERT_TRUE(Until([&] { return stream.ended->has_value(); }));
+  EXPECT_EQ((*stream.ended)->code, Code::kPermissionDenied);
 }
 
 TEST_F(WorkloadApiChangesTest, WE_17_AnExpiredSvidIsNotServedAndTheReasonIsSaid) {

@@ -80,6 +80,19 @@ TEST_F(WorkloadApiTest, WA_13_EmptyMandatoryFieldsAreInvalid) {
             Code::kInvalidArgument);
 }
 
+TEST_F(WorkloadApiTest, WA_35_OfTwoIdentitiesWithOneHintTheOlderHasATokenAlone) {
+  RegistrationEntry young = MakeEntry("a", "unix:uid:1");
+  RegistrationEntry old = MakeEntry("b", "unix:uid:1");
+  young.hint = old.hint = "internal";
+  young.created_at = 2;
+  old.created_at = 1;
+  StartWith({young, old});
+  const auto response = ParseAs<spiffe::workload::JWTSVIDResponse>(FetchJwt().message);
+  ASSERT_EQ(response.svids_size(), 1);
+  EXPECT_EQ(response.svids(0).spiffe_id(), "spiffe://example.org/b");
+  EXPECT_EQ(response.svids(0).hint(), "internal");
+}
+
 TEST_F(WorkloadApiTest, WA_32_33_36_JwtSvidsForAllIdentitiesOrTheOneAskedFor) {
   StartWith(
       {MakeEntry("a", "unix:uid:1"), MakeEntry("b", "unix:uid:1"), MakeEntry("c", "unix:uid:2")});

@@ -1,11 +1,19 @@
 #include "agent/identity/identity_service.h"
 
+#include <set>
 #include <utility>
 
 #include "base/core/log.h"
 #include "base/core/wall_clock.h"
 
 namespace credence {
+namespace {
+
+bool SameSet(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  return std::set(a.begin(), a.end()) == std::set(b.begin(), b.end());
+}
+
+}  // namespace
 
 IdentityService::IdentityService(asio::any_io_executor executor,
                                  asio::thread_pool& pool,
@@ -53,11 +61,14 @@ Task<Result<JwtSvid>> IdentityService::NewJwtSvid(std::string entry_id,
     co_return Error(Code::kNotFound, "registration entry " + entry_id + " is gone");
   }
   const SpiffeId expected = entry->second.spiffe_id;
-  auto svid = co_await server_.NewJwtSvid(std::move(entry_id), std::move(audience), deadline);
+  auto svid = co_await server_.NewJwtSvid(std::move(entry_id), audience, deadline);
   if (svid.ok() && svid->id != expected) {
     co_return Error(
         Code::kInternal,
         "the server signed a JWT-SVID for " + svid->id.text() + ", not " + expected.text());
+  }
+  if (svid.ok() && !SameSet(svid->audience, audience)) {
+    co_return Error(Code::kInternal, "the server signed a JWT-SVID for another audience");
   }
   co_return svid;
 }

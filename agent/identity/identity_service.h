@@ -60,7 +60,7 @@ class IdentityService {
   }
 
   /// A JWT-SVID that nobody else has or gets. Errors: those of the server; kInternal if it signed
-  /// for another ID.
+  /// for another ID or audience.
   Task<Result<JwtSvid>> NewJwtSvid(std::string entry_id,
                                    std::vector<std::string> audience,
                                    Deadline deadline);

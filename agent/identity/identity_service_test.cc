@@ -276,6 +276,48 @@ TEST_F(IdentityServiceTest, FederatedBundlesFollowTheEntries) {
   EXPECT_TRUE(Until([&] { return store().federated_bundles().empty(); }));
 }
 
+TEST_F(IdentityServiceTest, AFederatedBundleThatCannotBeUsedHoldsNothingElseUp) {
+  RegistrationEntry entry = MakeEntry("a", "unix:uid:1");
+  entry.federates_with = {TrustDomain::Parse("other.org").value()};
+  Add(entry);
+  Start();
+  ASSERT_TRUE(Until([&] { return store().federated_bundles().contains("other.org"); }));
+  server_.federated_failure = Error(Code::kInternal, "no certificate");
+  Add(MakeEntry("b", "unix:uid:2"));
+  EXPECT_TRUE(Until([&] { return store().entries()->contains("b"); }));
+  EXPECT_TRUE(store().federated_bundles().contains("other.org")) << "the last good one";
+  server_.federated_failure = Error(Code::kUnavailable, "server away");
+  EXPECT_TRUE(Until([&] { return !service_->sync_status().error.empty(); }));
+}
+
+TEST_F(IdentityServiceTest, ID_24_EntriesOfAnotherTrustDomainAreLeftOut) {
+  RegistrationEntry foreign = MakeEntry("a", "unix:uid:1");
+  foreign.spiffe_id = SpiffeId::Parse("spiffe://other.org/a").value();
+  Add(foreign);
+  Add(MakeEntry("b", "unix:uid:2"));
+  Start();
+  ASSERT_TRUE(Until([&] { return store().FindX509("b") != nullptr; }));
+  EXPECT_THAT(*store().entries(), SizeIs(1));
+  const SharedEntries before = store().entries();
+  const int syncs = server_.syncs;
+  ASSERT_TRUE(Until([&] { return server_.syncs > syncs + 1; }));
+  EXPECT_EQ(store().entries(), before) << "nothing has changed";
+}
+
+TEST_F(IdentityServiceTest, WA_31_AJwtSvidForAnotherAudienceIsNotServed) {
+  Add(MakeEntry("a", "unix:uid:1"));
+  Start();
+  ASSERT_TRUE(Until([&] { return store().synced(); }));
+  for (const auto& other : {std::vector<std::string>{"y"}, {"x"}, {"x", "y", "z"}, {}}) {
+    server_.other_audience = other;
+    EXPECT_THAT(RunTask(io_, service_->NewJwtSvid("a", {"x", "y"}, Deadline::After(seconds(1)))),
+                FailsWith(Code::kInternal, HasSubstr("another audience")));
+  }
+  server_.other_audience = std::vector<std::string>{"y", "x"};
+  EXPECT_THAT(RunTask(io_, service_->NewJwtSvid("a", {"x", "y"}, Deadline::After(seconds(1)))),
+              IsOk());
+}
+
 TEST_F(IdentityServiceTest, FreshJwtSvidsNeverComeFromTheCache) {
   Add(MakeEntry("a", "unix:uid:1"));
   Start();

@@ -114,18 +114,35 @@ Task<Result<void>> Synchronizer::SyncOnce() {
   for (const std::string& warning : sync->warnings) {
     LogWarn("The server sent an entry that cannot be used", {{"reason", warning}});
   }
+  const SharedEntries entries = OwnEntries(std::move(sync->entries));
   auto own = co_await server_.FetchBundle(deadline);
   if (!own.ok()) {
     co_return std::move(own).error().Wrap("bundle");
   }
-  auto federated = co_await FetchFederated(sync->entries, deadline);
+  auto federated = co_await FetchFederated(entries, deadline);
   if (!federated.ok()) {
     co_return std::move(federated).error().Wrap("federated bundles");
   }
   store_.ReplaceOwnBundle(std::make_shared<const TrustBundle>(*std::move(own)));
   store_.ReplaceFederatedBundles(*std::move(federated));
-  store_.ReplaceEntries(std::move(sync->entries));
+  store_.ReplaceEntries(entries);
   co_return Ok();
+}
+
+SharedEntries Synchronizer::OwnEntries(SharedEntries entries) const {
+  const auto is_foreign = [this](const auto& entry) {
+    return !entry.second.spiffe_id.MemberOf(options_.trust_domain);
+  };
+  if (entries == store_.entries() || std::ranges::none_of(*entries, is_foreign)) {
+    return entries;
+  }
+  EntryMap own = *entries;
+  const std::size_t foreign = std::erase_if(own, is_foreign);
+  LogWarn("The server sent entries of another trust domain, which are left out",
+          {{"entries", foreign}, {"trust_domain", options_.trust_domain.name()}});
+  // What is the same stays the same object, so that nothing is done anew.
+  return own == *store_.entries() ? store_.entries()
+                                  : std::make_shared<const EntryMap>(std::move(own));
 }
 
 Task<Result<BundleSet>> Synchronizer::FetchFederated(SharedEntries entries, Deadline deadline) {
@@ -137,6 +154,15 @@ Task<Result<BundleSet>> Synchronizer::FetchFederated(SharedEntries entries, Dead
   BundleSet bundles;
   for (const TrustDomain& domain : domains) {
     auto bundle = co_await server_.FetchFederatedBundle(domain, deadline);
+    if (!bundle.ok() && bundle.error().code() == Code::kInternal) {
+      LogWarn("The bundle of a federated trust domain cannot be used; the last one stays",
+              {{"trust_domain", domain.name()}, {"error", bundle.error()}});
+      if (const auto last = store_.federated_bundles().find(domain.name());
+          last != store_.federated_bundles().end()) {
+        bundles.insert(*last);
+      }
+      continue;
+    }
     if (!bundle.ok()) {
       co_return std::move(bundle).error().Wrap(domain.name());
     }

@@ -24,7 +24,9 @@ struct SyncStatus {
 
 /// Brings entries and bundles up to date with the server, again and again: every few seconds, or
 /// when the server says that there is something new if it is one that does. A sync that fails
-/// changes nothing in what is served. Threads: core thread.
+/// changes nothing in what is served. What the server is wrong about alone is left out: an entry of
+/// another trust domain, a federated bundle that cannot be used (the last one stays).
+/// Threads: core thread.
 class Synchronizer {
  public:
   struct Options {
@@ -56,6 +58,8 @@ class Synchronizer {
   Task<Result<void>> SyncOnce();
   /// For `interval`, or until the server calls for a sync.
   Task<void> WaitForNext(std::chrono::nanoseconds interval);
+  /// Without those of other trust domains (ID-24).
+  SharedEntries OwnEntries(SharedEntries entries) const;
   Task<Result<BundleSet>> FetchFederated(SharedEntries entries, Deadline deadline);
 
   IdentityStore& store_;

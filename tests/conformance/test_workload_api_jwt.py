@@ -4,10 +4,11 @@ import json
 import time
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from harness.caller import RpcError
 from harness.fixtures import ALICE, MANY, NOBODY
-from harness.tokens import encoded, part, signed
+from harness.tokens import encoded, part, signed, signed_with_secret
 
 FETCH = "/SpiffeWorkloadAPI/FetchJWTSVID"
 VALIDATE = "/SpiffeWorkloadAPI/ValidateJWTSVID"
@@ -132,6 +133,26 @@ class TestForgedTokens:
         assert code_of(validate, token, "x") == "INVALID_ARGUMENT"
 
 
+    @pytest.mark.parametrize("claim,seconds", [("exp", -600), ("nbf", 3600)], ids=["ended", "not-begun"])
+    def test_WA_41_token_out_of_its_time(self, server, validate, claim, seconds):
+        token = signed(server.private_key("JWT-Signer"), self.key_id(server), ALICE_ID, "x", **{claim: int(time.time()) + seconds})
+        assert code_of(validate, token, "x") == "INVALID_ARGUMENT"
+
+    def test_WA_44_subject_of_another_trust_domain(self, server, validate):
+        token = signed(server.private_key("JWT-Signer"), self.key_id(server), "spiffe://elsewhere.org/alice", "x")
+        assert code_of(validate, token, "x") == "INVALID_ARGUMENT"
+
+    def test_WA_41_key_id_that_is_unknown(self, server, validate):
+        token = signed(server.private_key("JWT-Signer"), "nobody-knows", ALICE_ID, "x")
+        assert code_of(validate, token, "x") == "INVALID_ARGUMENT"
+
+    @pytest.mark.parametrize("encoding", [serialization.Encoding.PEM, serialization.Encoding.DER], ids=["PEM", "DER"])
+    def test_WA_41_public_key_as_a_shared_secret(self, server, validate, encoding):
+        public = server.private_key("JWT-Signer").public_key()
+        secret = public.public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
+        assert code_of(validate, signed_with_secret(secret, self.key_id(server), ALICE_ID, "x"), "x") == "INVALID_ARGUMENT"
+
+
 @pytest.mark.parametrize("audience,token", [("", "a.b.c"), ("x", "")], ids=["no-audience", "no-token"])
 def test_WA_42_WA_13_empty_field_is_InvalidArgument(validate, audience, token):
     assert code_of(validate, token, audience) == "INVALID_ARGUMENT"
@@ -166,15 +187,6 @@ class TestRefusedTokens:
     def test_WA_41_symmetric_algorithm(self, validate, token):
         header = part(token, 0) | {"alg": "HS256"}
         self.refused(validate, f"{encoded(header)}.{token.split('.', 1)[1]}")
-
-    def test_WA_41_unknown_key(self, validate, token):
-        header = part(token, 0) | {"kid": "nobody-knows"}
-        self.refused(validate, f"{encoded(header)}.{token.split('.', 1)[1]}")
-
-    def test_WA_44_subject_of_an_unknown_trust_domain(self, validate, token):
-        claims = part(token, 1) | {"sub": "spiffe://elsewhere.org/alice"}
-        head, _, signature = token.split(".")
-        self.refused(validate, f"{head}.{encoded(claims)}.{signature}")
 
     @pytest.mark.parametrize("garbage", ["x", "..", "a.b", "a.b.c.d", "é.é.é", "." * 5000], ids=["x", "dots", "two", "four", "utf8", "long"])
     def test_WA_41_garbage(self, validate, garbage):

@@ -52,19 +52,15 @@ const char* AlgorithmOf(const json::object& jwk) {
   return *curve == "P-256" ? "ES256" : *curve == "P-384" ? "ES384" : "ES512";
 }
 
-/// 0 when the document has none. Errors: as ParseBundleDocument.
-Result<std::int64_t> RefreshHint(const json::object& document) {
+/// 0 when the document has none. It is a hint: one that makes no sense must not keep new keys away.
+std::int64_t RefreshHint(const json::object& document) {
   constexpr std::int64_t kMaxHint = std::int64_t{1} << 31;
   const json::value* value = document.if_contains(kRefreshHint);
-  if (value == nullptr) {
-    return std::int64_t{0};
+  if (value != nullptr && value->is_uint64()) {
+    return kMaxHint;  // more than an int64 holds
   }
-  const std::int64_t* hint = value->if_int64();
-  if (hint == nullptr || *hint < 0 || *hint > kMaxHint) {
-    return Error(Code::kInvalidArgument,
-                 "SPIFFE bundle: spiffe_refresh_hint is not a whole number from 0 to 2^31");
-  }
-  return *hint;
+  const std::int64_t* hint = value == nullptr ? nullptr : value->if_int64();
+  return hint == nullptr ? 0 : std::clamp(*hint, std::int64_t{0}, kMaxHint);
 }
 
 }  // namespace
@@ -186,14 +182,10 @@ Result<types::Bundle> ParseBundleDocument(const TrustDomain& trust_domain, std::
   if (!document.ok()) {
     return document.error();
   }
-  const auto hint = RefreshHint(*document);
-  if (!hint.ok()) {
-    return hint.error();
-  }
   types::Bundle bundle;
   bundle.set_trust_domain(trust_domain.name());
   bundle.set_sequence_number(read->sequence);
-  bundle.set_refresh_hint(*hint);
+  bundle.set_refresh_hint(RefreshHint(*document));
   for (const std::string& certificate : read->x509_authorities) {
     bundle.add_x509_authorities()->set_asn1(certificate);
   }

@@ -69,8 +69,8 @@ spire::api::types::Bundle BundleOf(const TrustDomain& trust_domain,
 std::string SpiffeBundleDocument(const spire::api::types::Bundle& bundle);
 std::string OidcKeySet(const spire::api::types::Bundle& bundle);
 
-/// The other way. Errors: kInvalidArgument, as ParseSpiffeBundle, and for a spiffe_refresh_hint
-/// that is no whole number of seconds from 0 to 2^31.
+/// The other way; a spiffe_refresh_hint that makes no sense is 0, one above 2^31 that. Errors:
+/// kInvalidArgument, as ParseSpiffeBundle.
 Result<spire::api::types::Bundle> ParseBundleDocument(const TrustDomain& trust_domain,
                                                       std::string_view text);
 

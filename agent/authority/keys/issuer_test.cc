@@ -204,18 +204,28 @@ TEST_F(IssuerTest, ADocumentComesBackAsTheBundleItWasMadeOf) {
 }
 
 TEST_F(IssuerTest, DocumentsThatBreakTheRulesAreRefused) {
-  for (const char* bad : {"",
-                          "[]",
-                          "{}",
-                          R"({"keys":{}})",
-                          R"({"keys":[],"spiffe_sequence":-1})",
-                          R"({"keys":[],"spiffe_refresh_hint":-1})",
-                          R"({"keys":[],"spiffe_refresh_hint":1.5})",
-                          R"({"keys":[],"spiffe_refresh_hint":"300"})",
-                          R"({"keys":[],"spiffe_refresh_hint":2147483649})"}) {
+  for (const char* bad :
+       {"", "[]", "{}", R"({"keys":{}})", R"({"keys":[],"spiffe_sequence":-1})"}) {
     EXPECT_THAT(ParseBundleDocument(options_.trust_domain, bad),
                 FailsWithCode(Code::kInvalidArgument))
         << bad;
+  }
+}
+
+TEST_F(IssuerTest, TDB_5_AnOddRefreshHintKeepsNoKeysAway) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 31;
+  for (const auto& [hint, expected] : {std::pair("300", std::int64_t{300}),
+                                       {"-1", 0},
+                                       {"1.5", 0},
+                                       {"\"300\"", 0},
+                                       {"null", 0},
+                                       {"2147483649", kMost},
+                                       {"18446744073709551615", kMost},
+                                       {"1e300", 0}}) {
+    const auto read = ParseBundleDocument(
+        options_.trust_domain, fmt::format(R"({{"keys":[],"spiffe_refresh_hint":{}}})", hint));
+    ASSERT_THAT(read, IsOk()) << hint;
+    EXPECT_EQ(read->refresh_hint(), expected) << hint;
   }
 }
 

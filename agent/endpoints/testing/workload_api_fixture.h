@@ -38,7 +38,8 @@ class WorkloadApiFixture : public testing::Test {
         *identities_,
         clock_,
         WorkloadApi::Options{.trust_domain = domain_,
-                             .allow_unauthenticated_verifiers = allow_unauthenticated_verifiers},
+                             .allow_unauthenticated_verifiers = allow_unauthenticated_verifiers,
+                             .patience = std::chrono::milliseconds(1'500)},
         [] { return "starting"; });
   }
 

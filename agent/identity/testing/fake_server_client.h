@@ -55,6 +55,9 @@ class FakeServerClient final : public ServerClient {
   Task<Result<std::optional<TrustBundle>>> FetchFederatedBundle(TrustDomain domain,
                                                                 Deadline /*deadline*/) override {
     federated_asked.insert(domain.name());
+    if (federated_failure) {
+      co_return *federated_failure;
+    }
     if (domain.name() == "unknown.org") {
       co_return std::optional<TrustBundle>();
     }
@@ -86,7 +89,7 @@ class FakeServerClient final : public ServerClient {
                                    Deadline) override {
     ++jwts;
     JwtSvid svid{.id = SpiffeId::Parse(IdFor(entry_id)).value(),
-                 .audience = std::move(audience),
+                 .audience = other_audience.value_or(std::move(audience)),
                  .issued_at = clock_.Now(),
                  .expires_at = clock_.Now() + std::chrono::minutes(5),
                  .key_id = "k1",
@@ -146,6 +149,9 @@ class FakeServerClient final : public ServerClient {
   int jwts = 0;
   std::vector<std::size_t> batches;
   std::set<std::string> federated_asked;
+  std::optional<Error> federated_failure;
+  /// Signed instead of what is asked for.
+  std::optional<std::vector<std::string>> other_audience;
 
  private:
   /// Whom it signs for.

@@ -1,6 +1,7 @@
 """JWTs: taken apart, and forged with keys that only the SPIRE server should have."""
 
 import base64
+import hmac
 import json
 import time
 
@@ -19,15 +20,23 @@ def encoded(value):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def signed(key, kid, subject, audience):
-    """A token that is good for a minute; `kid` None leaves it out."""
+def signed(key, kid, subject, audience, **claims):
+    """A token that is good for a minute, unless `claims` say otherwise; `kid` None leaves it out."""
     algorithm = "RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256"
     header = {"alg": algorithm, "typ": "JWT"} | ({"kid": kid} if kid else {})
     now = int(time.time())
-    text = f"{encoded(header)}.{encoded({'sub': subject, 'aud': [audience], 'iat': now, 'exp': now + 60})}"
+    text = f"{encoded(header)}.{encoded({'sub': subject, 'aud': [audience], 'iat': now, 'exp': now + 60} | claims)}"
     if algorithm == "RS256":
         signature = key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
     else:
         numbers = utils.decode_dss_signature(key.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
         signature = b"".join(number.to_bytes(32, "big") for number in numbers)
     return f"{text}.{encoded(signature)}"
+
+
+def signed_with_secret(secret, kid, subject, audience):
+    """What a verifier takes that uses a public key as a shared secret."""
+    now = int(time.time())
+    header, claims = {"alg": "HS256", "typ": "JWT", "kid": kid}, {"sub": subject, "aud": [audience], "iat": now, "exp": now + 60}
+    text = f"{encoded(header)}.{encoded(claims)}"
+    return f"{text}.{encoded(hmac.digest(secret, text.encode(), 'sha256'))}"
