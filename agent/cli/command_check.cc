@@ -94,7 +94,7 @@ void AddCheckCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
   auto options = std::make_shared<CheckOptions>();
   CLI::App* command = app.add_subcommand("check",
                                          "Check all that a destination needs, or agent.conf and "
-                                         "the resources it names without running "
+                                         "its destinations and grants without running "
                                          "anything");
   command->footer(
       "Examples:\n"
@@ -111,7 +111,7 @@ void AddCheckCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
   command
       ->add_flag("--exchange",
                  options->check.exchange,
-                 "Get a credential as well and throw it away, unless --exchange=false")
+                 "Get a credential as well, unless --exchange=false")
       ->needs(destination);
   options->agent.AddTo(*command);
   AddOutputFlag(*command, options->format);

@@ -184,7 +184,8 @@ ExitCode GiveUp(const Supervisor& supervisor, const std::string& what, const std
   }
   ReportError(supervisor.last_end().empty() ? what : supervisor.last_end());
   PrintEndOfLog(log);
-  return ExitCode::kFailed;
+  const auto status = supervisor.last_status();
+  return status && IsFinal(*status) ? static_cast<ExitCode>(*status) : ExitCode::kFailed;
 }
 
 int ToExitStatus(const Result<void>& outcome) {
@@ -275,7 +276,7 @@ void AddUpCommand(CLI::App& app, const std::shared_ptr<Action>& action) {
       "serves all processes "
       "of the machine, another user's that user's "
       "own. It runs until Ctrl-C or SIGTERM and keeps its state; SIGHUP reads the resources "
-      "again.");
+      "again, SIGUSR2 opens the agent's logs again.");
   command->add_option("--trustDomain",
                       options->trust_domain,
                       "Name of the trust domain; at the first start the host's name by default");

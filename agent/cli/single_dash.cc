@@ -6,15 +6,15 @@
 namespace credence {
 namespace {
 
-/// Whose other arguments are a command with flags of its own.
-constexpr std::string_view kRunsACommand = "exec";
+/// Of exec: -dkv is -d kv, but for the long flag.
+bool IsDestinationOfExec(std::string_view argument) {
+  return argument.starts_with("-d") && argument.substr(0, argument.find('=')) != "-destination";
+}
 
 }  // namespace
 
 std::vector<std::string> WithDoubleDashes(std::vector<std::string> arguments) {
-  if (arguments.empty() || arguments[0] == kRunsACommand) {
-    return arguments;
-  }
+  const bool is_exec = !arguments.empty() && arguments[0] == "exec";
   for (std::string& argument : arguments) {
     if (argument == "--") {
       break;
@@ -22,7 +22,7 @@ std::vector<std::string> WithDoubleDashes(std::vector<std::string> arguments) {
     const bool long_flag = argument.size() > 2 && argument[0] == '-' &&
                            std::isalpha(static_cast<unsigned char>(argument[1])) != 0 &&
                            std::isalnum(static_cast<unsigned char>(argument[2])) != 0;
-    if (long_flag) {
+    if (long_flag && !(is_exec && IsDestinationOfExec(argument))) {
       argument.insert(argument.begin(), '-');
     }
   }

@@ -6,7 +6,7 @@
 namespace credence {
 
 /// SPIRE writes long flags with one dash (-config, -logLevel=DEBUG) and takes two as well. Gives
-/// those of all commands but exec, up to a "--", their second dash; everything else stays.
+/// those before a "--" their second dash; everything else stays, also exec's -dNAME.
 std::vector<std::string> WithDoubleDashes(std::vector<std::string> arguments);
 
 }  // namespace credence

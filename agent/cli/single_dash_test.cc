@@ -23,6 +23,8 @@ TEST(SingleDashTest, LeavesShortFlagsAndTheCommandOfExecAlone) {
   EXPECT_THAT(WithDoubleDashes({"run", "-h"}), ElementsAre("run", "-h"));
   EXPECT_THAT(WithDoubleDashes({"exec", "-dkv", "--", "ls", "-la"}),
               ElementsAre("exec", "-dkv", "--", "ls", "-la"));
+  EXPECT_THAT(WithDoubleDashes({"exec", "-destination", "kv", "-destination=claude", "-output"}),
+              ElementsAre("exec", "--destination", "kv", "--destination=claude", "--output"));
   EXPECT_THAT(WithDoubleDashes({"get", "-output", "env", "--", "-name"}),
               ElementsAre("get", "--output", "env", "--", "-name"));
   EXPECT_THAT(WithDoubleDashes({}), ElementsAre());

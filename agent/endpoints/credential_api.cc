@@ -74,6 +74,7 @@ Result<SharedSecret> ToMessage(const BrokerAnswer& answer, const std::string& de
   response.set_primary_field(issued.credential->primary_field);
   response.set_expires_at(ToUnixSeconds(issued.expires_at));
   response.set_refresh_at(ToUnixSeconds(issued.refresh_at));
+  response.set_issued_at(ToUnixSeconds(issued.credential->issued_at));
   response.set_decision_id(answer.decision_id);
   response.set_request_id(issued.credential->request_id);
   response.set_destination(destination);

@@ -70,7 +70,8 @@ struct ExchangeResult {
 };
 
 /// A Retry-After keeps every identity away from its destination for at most this long: what it says
-/// may be meant for one of them. The one that got it waits as long as it says.
+/// may be meant for one of them. The one that got it waits as long as it says,
+/// which adapters cut to an hour.
 inline constexpr std::chrono::minutes kMostSharedSilence(5);
 
 /// Makes calls to vendors: at most so many to one destination at a time, none while its circuit is

@@ -24,7 +24,9 @@ DEMO = ROOT / "examples/up"
 
 
 def start(cwd):
-    return subprocess.Popen([DEMO / "demo.sh"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    # As from a terminal: a shell cannot trap a signal that was ignored when it started, as SIGINT is in the background.
+    command = ["env", "--default-signal=INT,HUP,TERM", DEMO / "demo.sh"]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             text=True, cwd=cwd, env=base_env({"CREDENCE_BIN": CREDENCE}), start_new_session=True)
 
 

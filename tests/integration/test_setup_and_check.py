@@ -1,6 +1,8 @@
 """From nothing to a vendor: what `credence setup` prints is enough for the vendor, and `credence check` finds what is missing."""
 
 import json
+import os
+import time
 
 import pytest
 
@@ -8,8 +10,8 @@ from harness.authority import Up
 from harness.claude import Claude, rule
 from harness.fixtures import ALICE, NOBODY
 from harness.openbao import ROOT_TOKEN, OpenBao
-from harness.peers import bao
-from harness.processes import Scratch, wait_until
+from harness.peers import CREDENCE, bao, published
+from harness.processes import Scratch, free_port, wait_until
 from harness.resources import ORGANIZATION
 
 WEB = "spiffe://example.org/web"
@@ -140,6 +142,28 @@ def test_claude_from_nothing(up):
           service_account_id="svac_demo")
     until_loaded(up, "claude-off")
     assert failures(found(up, "claude-off")) == ["exchange"]
+
+
+def test_the_issuer_is_that_of_the_users_own_up(scratch):
+    home = scratch.folder("home", 0o755)
+    os.chown(home, ALICE, ALICE)
+    credence, issuer = published(CREDENCE), "https://issuer.example.org"
+    process = scratch.start([credence, "up", "-trustDomain", "example.org", "-port", free_port(), "-oidcPort", 0, "-jwtIssuer", issuer],
+                            "home-up.log", uid=ALICE, env={"HOME": home})
+    wait_until(lambda: "Credence is up" in process.output(), 40, lambda: f"credence up says that it is up\n{process.output()}")
+    told = scratch.run([credence, "setup", "openbao", "-spiffeID", WEB, "-set", "address=http://127.0.0.1:1", "-set", "role=r",
+                        "-set", "audience=a", "-yes", "-output", "json"], uid=ALICE, env={"HOME": home})
+    assert told.returncode == 0 and json.loads(told.stdout)["issuer"] == issuer, told.stdout + told.stderr
+
+
+def test_a_second_look_says_that_the_credential_is_not_new(up, openbao):
+    openbao.create_role("reader", WEB)
+    setup(up, "openbao", "kv-again", address=openbao.url, role="reader", audience="openbao", mount="jwt")
+    until_loaded(up, "kv-again")
+    first = found(up, "kv-again")["exchange"]
+    assert first["result"] == "ok" and "which the agent has since" not in first["detail"]
+    time.sleep(1.1)
+    assert "which the agent has since" in found(up, "kv-again")["exchange"]["detail"]
 
 
 def test_a_file_is_never_overwritten_unasked(up, openbao):

@@ -158,10 +158,28 @@ def test_another_trust_domain_on_the_same_data_is_refused(scratch):
     assert result.returncode == 2 and "example.org" in result.stderr
 
 
+def test_a_configuration_that_cannot_be_used_is_told_by_the_exit_code(scratch):
+    up = Up(scratch)
+    assert up.stop() == 0
+    with open(up.data / "agent.conf", "a", encoding="utf-8") as conf:
+        conf.write("nonsense = 1\n")
+    result = up.cli("up", "-dataDir", up.data)
+    assert result.returncode == 3 and "nonsense" in result.stderr
+
+
+def test_the_logs_are_opened_again_on_SIGUSR2(scratch):
+    up = Up(scratch)
+    log = up.data / "agent.log"
+    log.rename(up.data / "agent.log.1")
+    up.process.signal(signal.SIGUSR2)
+    wait_until(log.exists, 10, "the agent has opened its log again")
+    assert up.process.alive() and json.loads(up.ok("status", "--output", "json"))["last_sync_at"]
+
+
 def test_a_taken_port_is_said(scratch):
     up = Up(scratch)
     result = scratch.run([up.binary, "up", "-dataDir", scratch.path / "second", "-port", str(up.facts["server_port"])])
-    assert result.returncode == 1
+    assert result.returncode == 3
     assert f"port {up.facts['server_port']}: address already in use" in result.stderr and "-port" in result.stderr
     result = scratch.run([up.binary, "up", "-dataDir", scratch.path / "second", "-port", "0"])
     assert result.returncode == 2 and "-port" in result.stderr

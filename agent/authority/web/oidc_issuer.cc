@@ -19,8 +19,8 @@ namespace {
 
 namespace json = boost::json;
 
-/// A key is published 15 minutes or more before it signs, and a destination may keep the set for
-/// this long on top of its own cache.
+/// How long a destination may keep the set: a key that is rotated in signs a minute after it is
+/// published.
 constexpr std::chrono::seconds kKeysMaxAge{60};
 constexpr std::chrono::seconds kDiscoveryMaxAge{300};
 

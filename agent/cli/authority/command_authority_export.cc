@@ -47,6 +47,10 @@ struct ExportOptions {
   std::vector<std::string> node_selectors;
 };
 
+/// How the agent proves itself to the server: by a join token, or by an attestor whose selectors
+/// the node's entry names.
+enum class Attestation { kByToken, kBySelectors };
+
 /// One step of the move: what to do, and the lines to type.
 struct MoveStep {
   std::string what;
@@ -139,7 +143,19 @@ Result<void> WriteFiles(const std::string& folder, Move& move) {
   return Ok();
 }
 
-void AddServerSteps(Move& move, const std::string& bundle_path) {
+MoveStep TokenStep(const Move& move) {
+  MoveStep token{"At the server, a join token for the agent", {"spire-server token generate"}};
+  if (!move.entries.nodes.empty()) {
+    token.what += "; with it the agent is the node that the entries hang on";
+    token.lines.clear();
+    for (const std::string& node : move.entries.nodes) {
+      token.lines.push_back("spire-server token generate -spiffeID " + ShellQuote(node));
+    }
+  }
+  return token;
+}
+
+void AddServerSteps(Move& move, const std::string& bundle_path, Attestation attestation) {
   MoveStep bundles{"At the server, the bundles that entries name; it refuses such entries without",
                    {}};
   for (const std::string& name : move.entries.federated) {
@@ -156,20 +172,14 @@ void AddServerSteps(Move& move, const std::string& bundle_path) {
     create.lines.push_back("spire-server entry create -data " + ShellQuote(path));
   }
   move.steps.push_back(std::move(create));
-  MoveStep token{"At the server, a join token for the agent", {"spire-server token generate"}};
-  if (!move.entries.nodes.empty()) {
-    token.what += "; with it the agent is the node that the entries hang on";
-    token.lines.clear();
-    for (const std::string& node : move.entries.nodes) {
-      token.lines.push_back("spire-server token generate -spiffeID " + ShellQuote(node));
-    }
+  if (attestation == Attestation::kByToken) {
+    move.steps.push_back(TokenStep(move));
   }
-  move.steps.push_back(std::move(token));
   move.steps.push_back({"From the server, its bundle for this machine",
                         {"spire-server bundle show > " + ShellQuote(bundle_path)}});
 }
 
-void AddAgentSteps(Move& move) {
+void AddAgentSteps(Move& move, Attestation attestation) {
   move.steps.push_back(
       {"Here, stop the agent and this authority, and remove agent-data.json from the agent's "
        "data_dir: it holds the identity that this authority gave",
@@ -181,8 +191,16 @@ void AddAgentSteps(Move& move) {
         "{:<17} = {}", std::string_view(setting.key()), json::serialize(setting.value())));
   }
   move.steps.push_back(std::move(change));
-  move.steps.push_back({"Start the agent with the token in a file of its own",
-                        {"credence run -config agent.conf -joinTokenFile FILE"}});
+  if (attestation == Attestation::kByToken) {
+    move.steps.push_back({"Start the agent with the token in a file of its own",
+                          {"credence run -config agent.conf -joinTokenFile FILE"}});
+  } else {
+    move.steps.push_back(
+        {"In agent.conf, replace the NodeAttestor by the one that gives those selectors (the "
+         "server needs its counterpart), then start the agent without a token, which would "
+         "replace it",
+         {"credence run -config agent.conf"}});
+  }
   move.steps.push_back(
       {"At vendors that take JWT-SVIDs, the server's issuer and keys: tokens are "
        "signed by it from then on",
@@ -209,8 +227,10 @@ Result<Move> Plan(const ExportOptions& options) {
        options.server_address.empty() ? "ADDRESS OF THE SERVER" : options.server_address},
       {"server_port", options.server_port},
       {"trust_bundle_path", bundle_path}};
-  AddServerSteps(*move, bundle_path);
-  AddAgentSteps(*move);
+  const Attestation attestation =
+      options.node_selectors.empty() ? Attestation::kByToken : Attestation::kBySelectors;
+  AddServerSteps(*move, bundle_path, attestation);
+  AddAgentSteps(*move, attestation);
   return move;
 }
 

@@ -251,7 +251,8 @@ void AddAuthorityKeyCommands(CLI::App& authority, const std::shared_ptr<Action>&
       "  credence authority rotate                      both keys; no handshake fails\n"
       "  credence authority rotate -x509 -taint -now    the CA's key has leaked\n"
       "The next key is published at once and signs a minute later, so that every agent knows it by "
-      "then. Keys that are rotated stay in the bundle until they end.");
+      "then; vendors that keep the keys for longer than that refuse new JWT-SVIDs until they fetch "
+      "them again. Keys that are rotated stay in the bundle until a day after their end.");
   command->add_flag(
       "--x509", rotate->x509, "Only the key that signs X509-SVIDs (both keys by default)");
   command->add_flag("--jwt", rotate->jwt, "Only the key that signs JWT-SVIDs");

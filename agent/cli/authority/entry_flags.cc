@@ -162,8 +162,11 @@ void EntryFlags::AddTo(CLI::App& command, EntryUse use) {
     command.add_flag("--node", node, "The entry is an alias for nodes, not for workloads");
   }
   command.add_flag("--admin", admin, "Its holders may use the server's management API");
-  command.add_flag("--downstream", downstream, "Its holder is a downstream SPIRE server");
-  command.add_flag("--storeSVID", store_svid, "Its SVID goes to an SVID store");
+  command.add_flag("--downstream",
+                   downstream,
+                   "Its holder is a downstream SPIRE server (of a SPIRE server only)");
+  command.add_flag(
+      "--storeSVID", store_svid, "Its SVID goes to an SVID store (of spire-agent only)");
   command.add_flag(
       "--disableX509SVIDPrefetch", no_x509_prefetch, "Its X509-SVIDs are signed on demand");
   command.add_flag(

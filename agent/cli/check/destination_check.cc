@@ -105,13 +105,16 @@ void CheckPolicy(const Facts& facts, std::vector<Finding>& findings) {
                       : " until " + FormatRfc3339(FromUnixSeconds(facts.grant_expires_at())))));
 }
 
-Finding CheckExchange(const AgentClient& agent, const DestinationCheckOptions& options) {
+Finding CheckExchange(const AgentClient& agent,
+                      const DestinationCheckOptions& options,
+                      const Clock& clock) {
   credential::v1::GetCredentialRequest request;
   request.set_destination(options.destination);
   request.set_spiffe_id(options.spiffe_id);
-  // More than any has: a fresh one rather than one of the agent's cache.
+  // More than any has: a fresh one, unless that of the agent's cache is new or the vendor is away.
   constexpr std::int64_t kYear = 365 * 24 * 3600;
   request.set_min_ttl_seconds(kYear);
+  const std::int64_t asked_at = ToUnixSeconds(clock.Now());
   const auto outcome = agent.GetCredential(request);
   if (!outcome.reply) {
     const RefusedCall& refused = outcome.refused;
@@ -123,9 +126,14 @@ Finding CheckExchange(const AgentClient& agent, const DestinationCheckOptions& o
                             " in the audit log, and the vendor's own log, say more"
                       : refused.fix);
   }
+  const std::int64_t issued_at = outcome.reply->issued_at();
   return Passed("exchange",
-                fmt::format("a credential until {}{}",
+                fmt::format("a credential until {}{}{}",
                             FormatRfc3339(FromUnixSeconds(outcome.reply->expires_at())),
+                            issued_at == 0 || issued_at >= asked_at
+                                ? ""
+                                : fmt::format(", which the agent has since {}: it got no newer one",
+                                              FormatRfc3339(FromUnixSeconds(issued_at))),
                             outcome.reply->request_id().empty()
                                 ? ""
                                 : ", vendor's request " + outcome.reply->request_id()));
@@ -191,7 +199,7 @@ std::vector<Finding> CheckDestination(const AgentClient& agent,
        CheckVendor(facts.reply->url(), facts.reply->ca_file(), clock, options.timeout)) {
     findings.push_back(std::move(finding));
   }
-  findings.push_back(options.exchange ? CheckExchange(agent, options)
+  findings.push_back(options.exchange ? CheckExchange(agent, options, clock)
                                       : Skipped("exchange", "left out by -exchange=false"));
   return findings;
 }

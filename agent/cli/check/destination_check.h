@@ -14,7 +14,7 @@ struct DestinationCheckOptions {
   std::string destination;
   /// Which of the identities; "" for the one that the agent would use.
   std::string spiffe_id;
-  /// Also get a credential; it is thrown away.
+  /// Also get a credential, which the agent keeps as any.
   bool exchange = true;
   /// For each step on the network.
   std::chrono::milliseconds timeout{10'000};

@@ -20,8 +20,8 @@ namespace {
 constexpr std::size_t kMaxDocumentBytes = std::size_t{256} << 10;
 constexpr const char* kIssuer = "issuer";
 constexpr const char* kSetIssuer =
-    "set -issuer of `credence authority run`, or jwt_issuer of the SPIRE server, to the URL that "
-    "the vendor has";
+    "set -jwtIssuer of `credence up` or `credence authority run`, or jwt_issuer of the SPIRE "
+    "server, to the URL that the vendor has";
 
 /// A JSON document, or what is to be said instead.
 struct Fetched {

@@ -148,8 +148,8 @@ Result<void> SetupRun::FindFacts() {
   const auto issuer =
       Need(options_.issuer.empty() ? facts_.issuer : options_.issuer,
            "-issuer",
-           "issuer of the JWT-SVIDs (-issuer of `credence authority run`, jwt_issuer "
-           "of a SPIRE server)");
+           "issuer of the JWT-SVIDs (-jwtIssuer of `credence up` or `credence authority run`, "
+           "jwt_issuer of a SPIRE server)");
   if (!issuer.ok()) {
     return issuer.error();
   }

@@ -54,9 +54,7 @@ std::string IssuerOfUp(const std::string& authority_socket) {
   }
   const auto settings =
       LoadSettings(layout->settings, UpSettings{.trust_domain = "", .oidc_port = 0});
-  return !settings.ok() || settings->oidc_port == 0
-             ? ""
-             : fmt::format("http://127.0.0.1:{}", settings->oidc_port);
+  return settings.ok() ? settings->Issuer() : "";
 }
 
 Result<std::string> ResourcesOfUp() {

@@ -30,7 +30,7 @@ constexpr int kMostDoublings = 5;
 sigset_t TakenSignals() {
   sigset_t taken;
   sigemptyset(&taken);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) {
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD}) {
     sigaddset(&taken, number);
   }
   return taken;
@@ -166,6 +166,8 @@ Supervisor::Event Supervisor::AwaitEvent(std::optional<Deadline> until) {
       return Event::kChild;
     case SIGHUP:
       return Event::kHangUp;
+    case SIGUSR2:
+      return Event::kReopenLogs;
     default:
       asked_to_stop_ = true;
       return Event::kStop;
@@ -186,6 +188,7 @@ void Supervisor::NoteEnd(Process& process, ExitStatus status) {
                           process.program.name,
                           status,
                           process.program.log);
+  last_status_ = status;
   process.failures = std::min(process.failures + 1, kMostDoublings);
   process.start_again = Deadline::After(kFirstPause * (1 << (process.failures - 1)));
 }
@@ -230,6 +233,8 @@ Supervisor::ExitStatus Supervisor::Watch(const std::function<bool(ExitStatus)>& 
     }
     if (event == Event::kHangUp) {
       PassOn(SIGHUP);
+    } else if (event == Event::kReopenLogs) {
+      PassOn(SIGUSR2);
     }
   }
 }

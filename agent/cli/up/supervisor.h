@@ -48,12 +48,14 @@ class Supervisor {
 
   /// Waits until SIGTERM or SIGINT (0), or until a process ends in a way that starting it again
   /// cannot mend (`is_final`), whose status it returns. Others are started again, later each time.
-  /// SIGHUP is passed on to all.
+  /// SIGHUP and SIGUSR2 are passed on to all.
   ExitStatus Watch(const std::function<bool(ExitStatus)>& is_final);
   /// A signal that asks to stop has come.
   bool asked_to_stop() const { return asked_to_stop_; }
   /// Says in words which process ended last and how; "" if none has.
   const std::string& last_end() const { return last_end_; }
+  /// Its status; nullopt if none has.
+  std::optional<ExitStatus> last_status() const { return last_status_; }
   /// SIGTERM to all in the reverse order of their starts, each with three seconds, then SIGKILL.
   void Stop();
 
@@ -64,7 +66,7 @@ class Supervisor {
     int failures = 0;
     Deadline start_again = Deadline::After(std::chrono::nanoseconds(0));
   };
-  enum class Event { kStop, kChild, kHangUp, kTimeout };
+  enum class Event { kStop, kChild, kHangUp, kReopenLogs, kTimeout };
 
   explicit Supervisor(UniqueFd signals) : signals_(std::move(signals)) {}
 
@@ -80,6 +82,7 @@ class Supervisor {
   UniqueFd signals_;
   std::vector<Process> processes_;
   std::string last_end_;
+  std::optional<ExitStatus> last_status_;
   bool asked_to_stop_ = false;
 };
 
