@@ -19,7 +19,7 @@ class X509Responses {
 
   /// What is done while entries have no valid X509-SVID.
   enum class Missing {
-    /// Nothing is sent: the first message of a stream is whole.
+    /// Nothing is sent: a stream begins with all of them, if they come soon.
     kAwaited,
     /// The others are served: an entry that the server refuses keeps no renewal from them.
     kLeftOut,
